@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Identifiers. Each is a type of its own, so that an epoch cannot be passed where a zxid is meant;
+// the compiler checks what a glossary could only ask for. All are plain values without invariants
+// beyond those stated here.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+
+#include <fmt/core.h>
+
+namespace zkfs {
+
+// A distinct integer type. `Tag` names it; `Rep` is the number inside.
+template <typename Tag, typename Rep>
+struct Tagged {
+  using rep = Rep;
+  Rep value{};
+
+  constexpr Tagged() = default;
+
+  constexpr explicit Tagged(Rep v) : value(v) {}
+
+  friend constexpr auto operator<=>(const Tagged&, const Tagged&) = default;
+
+  constexpr explicit operator bool() const { return value != 0; }
+};
+
+// The identity of a server in the ensemble: `myid`, 1..255. 0 means none.
+using ServerId = Tagged<struct ServerIdTag, std::uint32_t>;
+// A period with one leader; the high half of every zxid proposed in it. 0 is before the first
+// election.
+using Epoch = Tagged<struct EpochTag, std::uint32_t>;
+// A session of the ensemble. 0 means none. The top byte is the id of the server that allocated it.
+using SessionId = Tagged<struct SessionIdTag, std::uint64_t>;
+// The number of a request within its session, counted from 1 in the order of submission. 0 means
+// none.
+using Xid = Tagged<struct XidTag, std::uint64_t>;
+// A znode's replicated identity: assigned by the leader, equal on every server, kept across
+// renames, never used twice. 0 means none; the root is kRootIno.
+using Ino = Tagged<struct InoTag, std::uint64_t>;
+inline constexpr Ino kRootIno{1};
+
+// A transaction's position in the one total order: the epoch in the high half, a counter in the low
+// half. The first transaction of an epoch has counter 1; counter 0 stands for "epoch begins" (ACK
+// of NEWLEADER) and is never logged.
+struct Zxid {
+  std::uint64_t value = 0;
+
+  static constexpr std::uint32_t kCounterMax = 0xffffffffU;
+
+  constexpr Zxid() = default;
+
+  constexpr explicit Zxid(std::uint64_t v) : value(v) {}
+
+  constexpr Zxid(Epoch epoch, std::uint32_t counter)
+      : value((static_cast<std::uint64_t>(epoch.value) << 32U) | counter) {}
+
+  [[nodiscard]] constexpr Epoch epoch() const {
+    return Epoch{static_cast<std::uint32_t>(value >> 32U)};
+  }
+
+  [[nodiscard]] constexpr std::uint32_t counter() const {
+    return static_cast<std::uint32_t>(value);
+  }
+
+  friend constexpr auto operator<=>(const Zxid&, const Zxid&) = default;
+};
+
+// True if a log may hold `next` directly after `previous`: the next counter of the same epoch, or
+// the first of a later one (ZOOKEEPER-4925: a hole in a history must be refused where it would be
+// made).
+constexpr bool follows(Zxid previous, Zxid next) {
+  return next.epoch() == previous.epoch() ? next.counter() == previous.counter() + 1
+                                          : next.epoch() > previous.epoch() && next.counter() == 1;
+}
+
+}  // namespace zkfs
+
+template <typename Tag, typename Rep>
+struct std::hash<zkfs::Tagged<Tag, Rep>> {
+  std::size_t operator()(const zkfs::Tagged<Tag, Rep>& id) const noexcept {
+    return std::hash<Rep>{}(id.value);
+  }
+};
+
+template <>
+struct std::hash<zkfs::Zxid> {
+  std::size_t operator()(const zkfs::Zxid& z) const noexcept {
+    return std::hash<std::uint64_t>{}(z.value);
+  }
+};
+
+template <typename Tag, typename Rep>
+struct fmt::formatter<zkfs::Tagged<Tag, Rep>> : fmt::formatter<Rep> {
+  template <typename Context>
+  auto format(const zkfs::Tagged<Tag, Rep>& id, Context& ctx) const {
+    return fmt::formatter<Rep>::format(id.value, ctx);
+  }
+};
+
+// As ZooKeeper prints it: 0x and hexadecimal digits.
+template <>
+struct fmt::formatter<zkfs::Zxid> {
+  constexpr auto parse(fmt::format_parse_context& ctx) { return ctx.begin(); }
+
+  template <typename Context>
+  auto format(const zkfs::Zxid& z, Context& ctx) const {
+    return fmt::format_to(ctx.out(), "{:#x}", z.value);
+  }
+};

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every cap of the system, with its unit and its reason. A queue without an entry here is a bug.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zkfs::limits {
+
+// The largest frame of a ZooKeeper client (jute.maxbuffer, 0xfffff) less the request around the
+// data: path, ACL, header.
+inline constexpr std::size_t kFrameBytesMax = 0xfffff;
+inline constexpr std::size_t kDataBytesMax = kFrameBytesMax - 4096;
+// NAME_MAX of Linux: a name that is longer cannot be shown by the mount.
+inline constexpr std::size_t kNameBytesMax = 255;
+// A path must fit one frame with its request; Linux hands a mount at most PATH_MAX at once anyhow.
+inline constexpr std::size_t kPathBytesMax = 64 * 1024;
+
+// One log entry: a multi of several values is bounded by the client's frame, plus headers.
+inline constexpr std::size_t kEntryBytesMax = 2 * 1024 * 1024;
+// One PROPOSAL or INFORM message between members; a batch is cut here so that a ping never waits
+// long behind one.
+inline constexpr std::size_t kProposalBatchBytesMax = 1024 * 1024;
+// One write+fdatasync of the log takes at most this much, so that one flush stays in the order of
+// milliseconds.
+inline constexpr std::size_t kLogBatchBytesMax = 4 * 1024 * 1024;
+
+// History kept in memory so that a returning member is brought up by DIFF instead of SNAP.
+inline constexpr std::size_t kHistoryEntriesMax = 20'000;
+inline constexpr std::size_t kHistoryBytesMax = 32 * 1024 * 1024;
+
+// Proposals a leader has out without a commit; beyond it requests wait in the member's queue.
+inline constexpr std::size_t kOutstandingProposalsMax = 20'000;
+// Requests of this server's own front doors that wait for their commit.
+inline constexpr std::size_t kPendingRequestsMax = 20'000;
+
+// A snapshot travels and is written in pieces of about this size.
+inline constexpr std::size_t kSnapshotChunkBytes = 256 * 1024;
+// Bytes of snapshot on their way to one learner, or to the disk, before the iteration pauses.
+inline constexpr std::size_t kSnapshotWindowBytes = 4 * 1024 * 1024;
+
+// Bytes queued for one peer. At the cap the link is dropped: a peer that far behind is brought up
+// again by synchronisation.
+inline constexpr std::size_t kPeerQueueBytesMax = 128 * 1024 * 1024;
+// One message between peers.
+inline constexpr std::size_t kPeerMessageBytesMax = 8 * 1024 * 1024;
+
+// Changes waiting to be replayed as inotify events; beyond it they merge per path, then the oldest
+// go and are counted.
+inline constexpr std::size_t kReplayQueueMax = 65'536;
+
+}  // namespace zkfs::limits

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Member: one server of the ensemble without its I/O: ZAB, the tree, the pipeline between them,
+// sessions, snapshots. Front doors (the mount, later the client port) call it in process; the
+// transport and the disk thread feed it; the simulator does all of that with the same class.
+// Single-threaded. Reads no clock: whoever drives it passes Now along.
+//
+// The pipeline of a write, here and elsewhere:
+//   submit -> [learner: Forward to the leader] -> leader: prep (validates against tree +
+//   outstanding, makes a Txn) -> zab.propose
+//          -> ... quorum ... -> delivered on every server: tree.apply -> change feed -> the
+//          submitter's completion.
+// A request is remembered here until its txn is delivered here. When the leader changes, what was
+// in flight and is not in the new history is submitted again, in its old order, once this server is
+// in step with the new leader; what is in the new history is recognised as it is delivered, or,
+// after a snapshot, by tree.outcome_of. So each request takes effect exactly once, and its
+// completion is called exactly once.
+//
+// Driving it: every input (message, tick, submit, disk completion, link up or down) may be followed
+// by more inputs; effects leave through the ports only in flush(), so that one turn of the event
+// loop becomes one log write and one message per peer. Whoever drives must call flush() after the
+// inputs of a turn; `on_dirty` asks for it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ensemble/base/clock.h"
+#include "ensemble/base/error.h"
+#include "ensemble/base/ids.h"
+#include "ensemble/server/door.h"
+#include "ensemble/server/request.h"
+#include "ensemble/storage/storage_port.h"
+#include "ensemble/tree/data_tree.h"
+#include "ensemble/zab/config.h"
+#include "ensemble/zab/message.h"
+
+namespace zkfs::server {
+
+// Sends to other members; implemented by peer::PeerNetwork and by the simulator's network.
+class PeerPort {
+ public:
+  virtual ~PeerPort() = default;
+  // Queues a message; if there is no link, it is dropped (the machine learns of links by peer_up
+  // and peer_down).
+  virtual void send(ServerId to, zab::Message message) = 0;
+  // Bytes queued for `to` and not yet handed to the kernel: paces snapshots.
+  [[nodiscard]] virtual std::size_t queued_bytes(ServerId to) const = 0;
+};
+
+struct MemberConfig {
+  zab::Config zab;
+  std::uint64_t snap_count = 100'000;        // txns between snapshots
+  std::uint64_t snap_bytes = 256ULL << 20U;  // or this many bytes of log
+  std::uint32_t session_timeout_min_ms = 4'000;
+  std::uint32_t session_timeout_max_ms = 40'000;
+  Millis touch_interval{500};  // how often a learner reports its live sessions to the leader
+  std::uint64_t seed = 0;      // of the machine's randomness
+};
+
+class Member final : public Door {
+ public:
+  // `tree` and `recovered` are what recover() made of the data directory.
+  Member(MemberConfig config,
+         std::unique_ptr<tree::DataTree> tree,
+         const storage::Recovered& recovered,
+         storage::StoragePort& storage,
+         PeerPort& peers);
+  ~Member() override;
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  // Called (at most once between two flushes) when there is something to flush.
+  void on_dirty(std::function<void()> wake);
+
+  // --- driving ---
+  void start(Now now);
+  void tick(Now now);
+  void message(ServerId from, zab::Message message, Now now);
+  void peer_up(ServerId peer, Now now);
+  void peer_down(ServerId peer, Now now);
+  // All storage operations up to `token` are durable.
+  void disk_done(std::uint64_t token, Now now);
+  void flush(Now now);
+  // Answers everything pending with kShutdown, leaves the quorum. Further inputs are ignored.
+  void stop();
+
+  // --- front doors (documented in door.h) ---
+  SessionId open_session(std::uint32_t timeout_ms,
+                         std::string owner,
+                         Completion opened,
+                         std::function<void()> lost) override;
+  void close_session(SessionId session, Completion closed) override;
+  std::uint64_t submit(SessionId session,
+                       Identity identity,
+                       Operation operation,
+                       Completion done) override;
+  void forget(std::uint64_t ticket) override;
+  std::uint64_t sync(SyncCompletion done) override;
+  [[nodiscard]] const tree::DataTree& tree() const override;
+  [[nodiscard]] MemberStatus status() const override;
+  [[nodiscard]] bool in_quorum() const override;
+  [[nodiscard]] std::optional<Instant> quorum_lost_since() const override;
+  void subscribe(ChangeSubscriber* subscriber) override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Rebuilds the tree from a store: newest snapshot, then the entries known to be committed. Moves
+// nothing out of `store.recovered()`.
+Expected<std::unique_ptr<tree::DataTree>> recover(storage::Store& store);
+
+}  // namespace zkfs::server

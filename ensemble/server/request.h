@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Request: what a front door asks of the ensemble, before the leader has decided anything. Travels
+// to the leader as bytes (request_codec.h).
+//
+// Znodes are named by a Target: a znode's number and, from there, a relative path. The mount, which
+// holds numbers, says {ino, ""} or {parent, "name"}; a ZooKeeper client says {none, "/a/b"}. The
+// leader resolves it against the newest state, so a rename on its way does not matter, and a number
+// whose znode is gone is answered kStale rather than by a namesake.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ensemble/base/blob.h"
+#include "ensemble/base/clock.h"
+#include "ensemble/base/ids.h"
+#include "ensemble/tree/acl.h"
+#include "ensemble/tree/txn.h"
+
+namespace zkfs::server {
+
+// ino 0: `path` is absolute. Otherwise `path` is empty (the znode itself) or one name below it.
+struct Target {
+  Ino ino;
+  std::string path;
+};
+
+inline constexpr std::int32_t kAnyVersion = -1;
+
+// Errors common to all that name a znode: kNoNode; kStale - addressed by number and gone;
+// kSessionExpired; kBadArguments - malformed path.
+
+// Errors: kNodeExists; kNoNode - parent missing; kNoChildrenForEphemerals; kTooLarge; kInvalidAcl;
+// kNotDirectory - parent is of kind file or symlink (mount only: a parent of unspecified kind
+// becomes a directory).
+struct CreateRequest {
+  Target target;  // {parent, name} or an absolute path; a sequential name gets its suffix
+  Blob data;
+  tree::AclList acl;
+  tree::NodeType type = tree::NodeType::kPersistent;
+  tree::NodeKind kind = tree::NodeKind::kUnspecified;
+  bool sequential = false;
+  bool executable = false;
+  std::int64_t ttl_ms = 0;
+  // If the name exists already (created meanwhile by another): set its data instead of failing,
+  // unless it is a directory (kIsDirectory) or, where this asks for an ephemeral, not this
+  // session's own ephemeral (kNodeExists). This is `echo > new` without O_EXCL.
+  bool or_set = false;
+  // With or_set: append instead of set (`echo >> new`).
+  bool append = false;
+};
+
+// Errors: kNotEmpty; kBadVersion; kBadArguments - the root. With `kind_expected`: kIsDirectory /
+// kNotDirectory - it is shown as something else by now.
+struct DeleteRequest {
+  Target target;
+  std::int32_t version = kAnyVersion;
+  enum class Shown : std::uint8_t { kAny, kDirectory, kNotDirectory } expected = Shown::kAny;
+  // Fail with kNotEmpty also when the znode has data (rmdir loses nothing, contract section 2).
+  bool only_without_data = false;
+};
+
+// Errors: kBadVersion, kTooLarge.
+struct SetDataRequest {
+  Target target;
+  Blob data;
+  std::int32_t version = kAnyVersion;
+};
+
+// Adds to whatever is there when the leader gets to it. Errors: kTooLarge.
+struct AppendRequest {
+  Target target;
+  Blob data;
+};
+
+// Errors: kBadVersion (against the ACL version), kInvalidAcl.
+struct SetAclRequest {
+  Target target;
+  tree::AclList acl;
+  std::int32_t version = kAnyVersion;
+};
+
+// Errors: kNotEmpty - kind file or symlink for a znode with children.
+struct SetAttributesRequest {
+  Target target;
+  std::optional<WallMillis> mtime;
+  std::optional<tree::NodeKind> kind;
+  std::optional<bool> executable;
+};
+
+// Errors: kNodeExists - `no_replace`, or a sequential name taken; kNotEmpty - the target is a
+// directory with children or data; kNotDirectory, kIsDirectory - a directory onto a file or the
+// reverse; kLoop - into itself; kNoNode; kNoChildrenForEphemerals. Source and target equal: nothing
+// happens, kOk.
+struct RenameRequest {
+  Target source;
+  Target target;
+  bool no_replace = false;
+  bool exchange = false;
+  // The target's name gets a sequence suffix.
+  bool sequential = false;
+  // `source`'s data becomes the data of the directory `target` itself (renaming a file onto
+  // `.@data`): set, and delete the source, as one txn.
+  bool onto_data = false;
+};
+
+// Only in a multi. Errors: kBadVersion.
+struct CheckRequest {
+  Target target;
+  std::int32_t version = kAnyVersion;
+};
+
+using SubRequest = std::variant<CreateRequest,
+                                DeleteRequest,
+                                SetDataRequest,
+                                AppendRequest,
+                                SetAclRequest,
+                                SetAttributesRequest,
+                                RenameRequest,
+                                CheckRequest>;
+
+// All or nothing; later operations see the effects of earlier ones.
+struct MultiRequest {
+  std::vector<SubRequest> operations;
+};
+
+// The session's id is Request::session, chosen by the server that asks. Errors: kBadArguments - it
+// exists.
+struct CreateSessionRequest {
+  std::uint32_t timeout_ms = 0;
+  std::string owner;
+};
+
+struct CloseSessionRequest {};
+
+using Operation = std::variant<CreateRequest,
+                               DeleteRequest,
+                               SetDataRequest,
+                               AppendRequest,
+                               SetAclRequest,
+                               SetAttributesRequest,
+                               RenameRequest,
+                               MultiRequest,
+                               CreateSessionRequest,
+                               CloseSessionRequest>;
+
+// Who asks; what ACLs are checked against. Root on a member of the ensemble (uid 0) may do
+// everything.
+struct Identity {
+  std::uint32_t uid = 0;
+  std::vector<std::uint32_t> gids;
+};
+
+struct Request {
+  SessionId session;
+  Xid xid;
+  Xid first_unanswered;  // see tree::Txn
+  Identity identity;
+  Operation operation;
+};
+
+}  // namespace zkfs::server

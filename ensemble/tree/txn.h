@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Txn: one decided change of the tree. The leader's `prep` has resolved and checked everything: znodes are named by their
+// number, new numbers, versions' successors and time are assigned; applying needs no clock, no lookup by path and cannot fail.
+// Every failed request becomes an ErrorTxn, so that each write request is one zxid (reference/zookeeper.md 1.7).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ensemble/base/blob.h"
+#include "ensemble/base/clock.h"
+#include "ensemble/base/error.h"
+#include "ensemble/base/ids.h"
+#include "ensemble/tree/acl.h"
+
+namespace zkfs::tree {
+
+// How long a znode lives.
+enum class NodeType : std::uint8_t { kPersistent = 0, kEphemeral = 1, kContainer = 2, kTtl = 3 };
+
+// How the mount shows it; invisible to ZooKeeper clients (contract section 1).
+enum class NodeKind : std::uint8_t { kUnspecified = 0, kFile = 1, kDirectory = 2, kSymlink = 3 };
+
+// `name` is final: the sequence suffix is in it. The parent's create counter rises by one, whatever the type.
+struct CreateTxn {
+  Ino parent;
+  std::string name;
+  Ino ino;  // the new znode's number: always the tree's next_ino at that point of the order
+  Blob data;
+  AclList acl;
+  NodeType type = NodeType::kPersistent;
+  NodeKind kind = NodeKind::kUnspecified;
+  bool executable = false;
+  SessionId owner;         // for kEphemeral
+  std::int64_t ttl_ms = 0;  // for kTtl
+};
+
+// Requires: no children.
+struct DeleteTxn {
+  Ino ino;
+};
+
+// The data version rises by one (skipping -1, ZOOKEEPER-4743).
+struct SetDataTxn {
+  Ino ino;
+  Blob data;
+};
+
+// As SetDataTxn, with the old data in front.
+struct AppendTxn {
+  Ino ino;
+  Blob data;
+};
+
+// The ACL version rises by one; nothing else of the stat changes.
+struct SetAclTxn {
+  Ino ino;
+  AclList acl;
+};
+
+// No version changes; the change time does. `mtime` replaces mtime.
+struct SetAttributesTxn {
+  Ino ino;
+  std::optional<WallMillis> mtime;
+  std::optional<NodeKind> kind;
+  std::optional<bool> executable;
+};
+
+// Moves `ino` with its subtree to (new_parent, new_name).
+// - `replaced` is 0: the name is free.
+// - `replaced` and not `exchange`: both are leaves of the mount's file or symlink kind: the target keeps its number, czxid, ctime, ACL, type and owner, takes the
+//   source's data and kind, and its data version rises by one; the source disappears. Where source and target are directories, the (empty) target is deleted and the
+//   source takes its place.
+// - `exchange`: the two swap places; both keep their numbers.
+// Each parent's cversion rises by one for a name lost and by one for a name gained, a replaced name counting neither; a name gained raises its create counter.
+struct RenameTxn {
+  Ino ino;
+  Ino new_parent;
+  std::string new_name;
+  Ino replaced;
+  bool exchange = false;
+};
+
+struct CreateSessionTxn {
+  SessionId session;
+  std::uint32_t timeout_ms = 0;
+  std::string owner;  // who it is for, as a person would want it: "node 2 mount /zk"
+};
+
+// Removes the session and, with this one zxid, the ephemerals listed: all it owns at this point of the order.
+struct CloseSessionTxn {
+  SessionId session;
+  std::vector<Ino> ephemerals;
+};
+
+// Nothing happened; the requester is answered `error`. In a multi the list is per operation.
+struct ErrorTxn {
+  Error error = Error::kOk;
+  std::vector<Error> per_operation;
+};
+
+// Passed only inside a multi: a version that held. Changes nothing.
+struct CheckTxn {
+  Ino ino;
+};
+
+using SubTxn = std::variant<CreateTxn, DeleteTxn, SetDataTxn, AppendTxn, SetAclTxn, SetAttributesTxn, RenameTxn, CheckTxn>;
+
+// All or nothing, one zxid, applied in order.
+struct MultiTxn {
+  std::vector<SubTxn> operations;
+};
+
+using TxnBody = std::variant<CreateTxn, DeleteTxn, SetDataTxn, AppendTxn, SetAclTxn, SetAttributesTxn, RenameTxn, CreateSessionTxn, CloseSessionTxn, MultiTxn, ErrorTxn>;
+
+struct Txn {
+  // Who asked: the reply finds its way by these two. session 0: the leader itself.
+  SessionId session;
+  Xid xid;
+  // Requests of this session below this number have been answered; their kept outcomes may be forgotten. 0: the session's requests are
+  // never sent twice and no outcome is kept (see DataTree::outcome_of).
+  Xid first_unanswered;
+  // The leader's wall clock at proposal.
+  WallMillis time = 0;
+  TxnBody body;
+};
+
+// What a request came to.
+struct Outcome {
+  Error error = Error::kOk;
+  Zxid zxid;
+  Ino ino;            // create: the new znode; set, append, rename: the znode that now has the data or place
+  std::string name;   // create: the final name
+  std::int32_t version = 0;  // the data version afterwards, where there is one
+  std::vector<Outcome> operations;  // multi: one each
+
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+}  // namespace zkfs::tree

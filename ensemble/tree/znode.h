@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stat and the read-only view of a znode that DataTree hands out. How a znode lies in memory is data_tree.cpp's affair.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "ensemble/base/blob.h"
+#include "ensemble/base/clock.h"
+#include "ensemble/base/ids.h"
+#include "ensemble/tree/acl.h"
+#include "ensemble/tree/txn.h"
+
+namespace zkfs::tree {
+
+// ZooKeeper's stat block (reference/zookeeper.md 3.2), with the same names.
+struct Stat {
+  Zxid czxid;
+  Zxid mzxid;
+  Zxid pzxid;
+  WallMillis ctime = 0;
+  WallMillis mtime = 0;
+  std::int32_t version = 0;   // of the data
+  std::int32_t cversion = 0;  // 2 * creates - children, as ZooKeeper shows it
+  std::int32_t aversion = 0;
+  SessionId ephemeral_owner;  // 0 unless the type is kEphemeral
+  std::uint32_t data_length = 0;
+  std::uint32_t num_children = 0;
+};
+
+// A copy of everything about one znode but its children's names; cheap (data and ACL are shared, not copied).
+// `name` and `acl` point into the tree and are valid until the next apply().
+struct Znode {
+  Ino ino;
+  Ino parent;  // 0 for the root
+  std::string_view name;
+  Blob data;
+  Stat stat;
+  const AclList* acl = nullptr;
+  NodeType type = NodeType::kPersistent;
+  NodeKind kind = NodeKind::kUnspecified;
+  bool executable = false;
+  // The later of mtime's setting and the last change of ACL or attributes; st_ctime of the mount.
+  WallMillis change_time = 0;
+  std::int64_t ttl_ms = 0;
+  std::int32_t create_counter = 0;     // the next sequence number
+  std::uint32_t subdirectories = 0;    // children that the mount shows as directories
+
+  // Contract section 1: made as a directory, or a container, or an unspecified znode that has or had children.
+  [[nodiscard]] bool is_directory() const {
+    return kind == NodeKind::kDirectory || type == NodeType::kContainer ||
+           (kind == NodeKind::kUnspecified && create_counter != 0);
+  }
+};
+
+}  // namespace zkfs::tree
