@@ -15,7 +15,7 @@
 namespace zkfs {
 
 void check_failed(const char* file, int line, const char* condition, const std::string& text) {
-  log::write(log::Room::kZkfs, log::Level::kError,
+  log::write(log::Room::zkfs, log::Level::kError,
              fmt::format("broken invariant at {}:{}: {}: {}", file, line, condition, text));
   log::flush();
   std::abort();

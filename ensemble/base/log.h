@@ -13,7 +13,8 @@
 namespace zkfs::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError, kOff };
-enum class Room { kZab, kServer, kStorage, kPeer, kMount, kZkfs };
+// One per directory that logs, spelt as the directory.
+enum class Room { zab, server, storage, peer, mount, zkfs };
 
 // The least level that is written. Starts at kInfo.
 void set_level(Level level);

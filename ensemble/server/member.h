@@ -86,6 +86,8 @@ class Member final : public Door {
   // All storage operations up to `token` are durable.
   void disk_done(std::uint64_t token, Now now);
   void flush(Now now);
+  // Removes old snapshots and log segments, when the disk gets to it (autopurge.*).
+  void purge();
   // Answers everything pending with kShutdown, leaves the quorum. Further inputs are ignored.
   void stop();
 

@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ensemble/server/member.h"
+
+#include <deque>
+#include <map>
+#include <set>
+#include <type_traits>
+#include <utility>
+
+#include "ensemble/base/check.h"
+#include "ensemble/base/limits.h"
+#include "ensemble/base/log.h"
+#include "ensemble/base/random.h"
+#include "ensemble/server/prep.h"
+#include "ensemble/server/request_codec.h"
+#include "ensemble/server/request_table.h"
+#include "ensemble/server/session_tracker.h"
+#include "ensemble/server/snapshot_streams.h"
+#include "ensemble/tree/snapshot_codec.h"
+#include "ensemble/tree/txn_codec.h"
+#include "ensemble/zab/zab.h"
+
+namespace zkfs::server {
+
+struct Member::State {
+  // What a leader has and nobody else: it begins and ends with the leadership.
+  struct Leading {
+    Leading(const tree::DataTree& tree, Millis tick) : prep(tree), sessions(tick) {}
+
+    Prep prep;
+    SessionTracker sessions;
+    WallMillis last_time = 0;
+  };
+
+  struct PendingSync {
+    SyncCompletion done;
+    std::optional<Zxid> target;  // known once the leader has answered
+  };
+
+  State(MemberConfig config_in,
+        std::unique_ptr<tree::DataTree> tree_in,
+        const storage::Recovered& recovered,
+        storage::StoragePort& storage_in,
+        PeerPort& peers_in)
+      : config(std::move(config_in)),
+        random(config.seed),
+        tree(std::move(tree_in)),
+        storage(storage_in),
+        peers(peers_in),
+        zab(config.zab,
+            recovered.accepted_epoch,
+            recovered.current_epoch,
+            zab::History(recovered.snapshot_zxid, recovered.entries, tree->last_applied()),
+            random.next()),
+        streams([this](storage::StorageOp op) { return submit_op(std::move(op)); },
+                peers,
+                [this](ServerId learner, std::uint64_t tag, Zxid zxid) {
+                  zab.snapshot_sent(learner, tag, zxid);
+                }) {
+    choose_snapshot_point();
+  }
+
+  // --- inputs and outputs ---
+  void dirty();
+  std::uint64_t submit_op(storage::StorageOp op);
+  void submit_zab_op(std::uint64_t op, storage::StorageOp storage_op);
+  void flush();
+  bool turn();
+
+  // --- effects, one each ---
+  void on(zab::SendEffect& e) { peers.send(e.to, std::move(e.message)); }
+
+  void on(zab::AppendEffect& e) {
+    for (const auto& entry : e.entries) bytes_since_snapshot += entry.bytes.size();
+    submit_zab_op(e.op, storage::AppendOp{std::move(e.entries), e.committed});
+  }
+
+  void on(zab::TruncateEffect& e) { submit_zab_op(e.op, storage::TruncateOp{e.last}); }
+
+  void on(zab::SaveAcceptedEpochEffect& e) {
+    submit_zab_op(e.op, storage::SaveAcceptedEpochOp{e.epoch});
+  }
+
+  void on(zab::SaveCurrentEpochEffect& e) {
+    submit_zab_op(e.op, storage::SaveCurrentEpochOp{e.epoch});
+  }
+
+  void on(zab::SnapshotBeginEffect& e) { streams.begin_incoming(e.zxid); }
+
+  void on(zab::SnapshotChunkEffect& e) { streams.incoming_chunk(e.bytes); }
+
+  void on(zab::SnapshotInstallEffect& e);
+
+  void on(zab::SnapshotAbandonEffect& /*e*/) { streams.abandon_incoming(); }
+
+  void on(zab::DeliverEffect& e) {
+    for (const auto& entry : e.entries) apply(entry);
+  }
+
+  void on(zab::RoleEffect& e);
+
+  void on(zab::SnapshotWantedEffect& e) { streams.begin_outgoing(e.learner, e.tag, *tree); }
+
+  void on(zab::ForwardedEffect& e);
+  void on(zab::SyncedEffect& e);
+
+  // --- the pipeline ---
+  void apply(const Entry& entry);
+  void track_sessions(const tree::Txn& txn);
+  void propose(const Request& request);
+  bool drain_inbox();
+  bool send_unsent();
+  void answer_syncs();
+  void complete_due();
+  void maybe_snapshot();
+  void choose_snapshot_point();
+  void touch_sessions();
+  void expire_sessions();
+  SessionId new_session_id();
+
+  MemberConfig config;
+  Random random;
+  Now now;
+  std::unique_ptr<tree::DataTree> tree;
+  storage::StoragePort& storage;
+  PeerPort& peers;
+  zab::Zab zab;
+  SnapshotStreams streams;
+  std::vector<ChangeSubscriber*> subscribers;
+  std::function<void()> wake;
+  bool woken = false;
+  bool stopped = false;
+
+  std::uint64_t last_token = 0;
+  std::deque<std::pair<std::uint64_t, std::uint64_t>> zab_ops;  // storage token, zab's op
+
+  std::optional<Leading> leading;
+  std::deque<Request> inbox;  // of a leader: decided in this order
+  bool active = false;
+  std::optional<Instant> quorum_lost_since;
+
+  RequestTable requests;
+  std::vector<RequestTable::Due> due;
+  std::uint64_t last_ticket = 0;
+  std::map<std::uint64_t, PendingSync> syncs;  // by ticket
+  std::vector<std::uint64_t> unsent_syncs;
+  std::uint32_t session_counter = 0;
+  Instant touch_at{};
+
+  std::uint64_t txns_since_snapshot = 0;
+  std::uint64_t bytes_since_snapshot = 0;
+  std::uint64_t snapshot_after_txns = 0;
+};
+
+// --- inputs and outputs ---
+
+void Member::State::dirty() {
+  if (woken || stopped) return;
+  woken = true;
+  if (wake) wake();
+}
+
+std::uint64_t Member::State::submit_op(storage::StorageOp op) {
+  storage.submit(++last_token, std::move(op));
+  return last_token;
+}
+
+void Member::State::submit_zab_op(std::uint64_t op, storage::StorageOp storage_op) {
+  zab_ops.emplace_back(submit_op(std::move(storage_op)), op);
+}
+
+void Member::State::flush() {
+  woken = false;
+  if (stopped) return;
+  while (turn()) {
+  }
+  maybe_snapshot();
+  if (streams.pump()) {
+    // The last chunk of a stream to a learner leaves something to send.
+    while (turn()) {
+    }
+    dirty();
+  }
+}
+
+bool Member::State::turn() {
+  auto effects = zab.flush(now.monotonic);
+  for (auto& effect : effects) {
+    std::visit([this](auto& e) { on(e); }, effect);
+  }
+  complete_due();
+  // Only now: a change of role among the effects decides what is to be sent again.
+  const bool sent = send_unsent();
+  return drain_inbox() || sent || !effects.empty();
+}
+
+void Member::State::complete_due() {
+  // A completion may submit more, which may become due in a later turn, never in this loop.
+  for (auto& item : std::exchange(due, {})) item.done(item.outcome);
+}
+
+// --- effects ---
+
+void Member::State::on(zab::SnapshotInstallEffect& e) {
+  streams.drop_cursors();
+  auto loaded = streams.finish_incoming();
+  ZKFS_CHECK(loaded->last_applied() == e.zxid, "a snapshot announced as of {} is of {}", e.zxid,
+             loaded->last_applied());
+  submit_zab_op(e.op, storage::SnapshotFinishOp{storage::SnapshotOrigin::kReceived});
+  for (auto* subscriber : subscribers) subscriber->replaced(*tree, *loaded);
+  tree = std::move(loaded);
+  txns_since_snapshot = 0;
+  bytes_since_snapshot = 0;
+  requests.reconcile(*tree, due);
+  answer_syncs();
+  ZKFS_LOG_INFO(server, "the tree is now the leader's snapshot zxid={} znodes={}", e.zxid,
+                tree->node_count());
+}
+
+void Member::State::on(zab::RoleEffect& e) {
+  ZKFS_LOG_INFO(server, "{}{} leader={} epoch={} zxid={}: {}", zab::to_string(e.state),
+                e.active ? " (in quorum)" : "", e.leader, e.epoch, tree->last_applied(), e.reason);
+  const bool was_active = std::exchange(active, e.active);
+  leading.reset();
+  inbox.clear();
+  streams.drop_outgoing();
+  if (e.active) {
+    quorum_lost_since.reset();
+    if (e.state == zab::PeerState::kLeading) {
+      leading.emplace(*tree, config.zab.heartbeat_interval);
+      for (const auto& session : tree->sessions()) {
+        leading->sessions.add(session.id, session.timeout_ms, now.monotonic);
+      }
+    }
+    touch_at = now.monotonic;
+    requests.resend_all();
+    unsent_syncs.clear();
+    for (const auto& [ticket, sync] : syncs) {
+      if (!sync.target) unsent_syncs.push_back(ticket);
+    }
+  } else if (was_active) {
+    quorum_lost_since = now.monotonic;
+  }
+  if (was_active == active) return;
+  for (auto* subscriber : subscribers) subscriber->quorum_changed(active);
+}
+
+void Member::State::on(zab::ForwardedEffect& e) {
+  if (!leading) return;
+  auto forwarded = decode_forwarded(e.bytes.view());
+  if (!forwarded) {
+    ZKFS_LOG_WARN(server, "server {} forwarded {} bytes that cannot be decoded", e.from,
+                  e.bytes.size());
+    return;
+  }
+  if (const auto* touch = std::get_if<Touch>(&*forwarded)) {
+    for (const auto session : touch->sessions) leading->sessions.touch(session, now.monotonic);
+    return;
+  }
+  inbox.push_back(std::move(std::get<Request>(*forwarded)));
+}
+
+void Member::State::on(zab::SyncedEffect& e) {
+  const auto it = syncs.find(e.id);
+  if (it == syncs.end()) return;
+  it->second.target = e.zxid;
+  answer_syncs();
+}
+
+// --- the pipeline ---
+
+bool Member::State::send_unsent() {
+  // The machine may have left the role that the last effects told of.
+  if (!active || !zab.active() || leading.has_value() != zab.leading()) return false;
+  auto unsent = requests.take_unsent();
+  for (auto& request : unsent) {
+    if (leading) {
+      inbox.push_back(std::move(request));
+    } else {
+      zab.forward(encode(request));
+    }
+  }
+  const auto asked = std::exchange(unsent_syncs, {});
+  for (const auto ticket : asked) {
+    if (syncs.contains(ticket)) zab.request_sync(ticket);
+  }
+  return !unsent.empty() || !asked.empty();
+}
+
+bool Member::State::drain_inbox() {
+  bool any = false;
+  while (leading && zab.leading() && !inbox.empty() &&
+         zab.outstanding() < limits::kOutstandingProposalsMax) {
+    const Request request = std::move(inbox.front());
+    inbox.pop_front();
+    propose(request);
+    any = true;
+  }
+  return any;
+}
+
+void Member::State::propose(const Request& request) {
+  // Empty: the epoch has no more zxids, the leadership is over; whoever asked asks the next leader.
+  const auto zxid = zab.next_zxid(now.monotonic);
+  if (!zxid) {
+    inbox.clear();
+    return;
+  }
+  leading->sessions.touch(request.session, now.monotonic);
+  // Times do not run backwards within a leadership, whatever the clock does.
+  leading->last_time = std::max(leading->last_time, now.wall);
+  const tree::Txn txn = leading->prep.prepare(request, *zxid, leading->last_time);
+  const Zxid proposed = zab.propose(tree::encode(txn));
+  ZKFS_CHECK(proposed == *zxid, "prepared as {}, proposed as {}", *zxid, proposed);
+}
+
+void Member::State::apply(const Entry& entry) {
+  const auto txn = tree::decode_txn(entry.bytes.view());
+  ZKFS_CHECK(txn.has_value(), "committed txn {} cannot be decoded", entry.zxid);
+  const auto result = tree->apply(entry.zxid, *txn);
+  if (leading) leading->prep.applied(entry.zxid);
+  ++txns_since_snapshot;
+  // Whoever watches hears of it before whoever asked (reference/zookeeper.md 4.3).
+  if (!result.changes.empty()) {
+    const AppliedTxn applied{entry.zxid, txn->session, requests.is_local(txn->session),
+                             result.changes};
+    for (auto* subscriber : subscribers) subscriber->applied(applied);
+  }
+  requests.decided(txn->session, txn->xid, result.outcome, due);
+  track_sessions(*txn);
+  answer_syncs();
+}
+
+void Member::State::track_sessions(const tree::Txn& txn) {
+  if (const auto* created = std::get_if<tree::CreateSessionTxn>(&txn.body)) {
+    if (leading) leading->sessions.add(created->session, created->timeout_ms, now.monotonic);
+  } else if (const auto* closed = std::get_if<tree::CloseSessionTxn>(&txn.body)) {
+    if (leading) leading->sessions.remove(closed->session);
+    ZKFS_LOG_INFO(server, "session {:#x} closed, ephemerals={}", closed->session.value,
+                  closed->ephemerals.size());
+    requests.session_closed(closed->session);
+  }
+}
+
+void Member::State::answer_syncs() {
+  for (auto it = syncs.begin(); it != syncs.end();) {
+    if (!it->second.target || *it->second.target > tree->last_applied()) {
+      ++it;
+      continue;
+    }
+    auto done = std::move(it->second.done);
+    it = syncs.erase(it);
+    due.push_back(
+        {[done = std::move(done)](const tree::Outcome& outcome) mutable { done(outcome.error); },
+         {}});
+  }
+}
+
+// --- sessions ---
+
+SessionId Member::State::new_session_id() {
+  // ZooKeeper's shape: the server in the top byte, then the time, then a counter; the shift is
+  // unsigned (ZOOKEEPER-1622). The wall clock, since ids may not repeat after a reboot.
+  const auto time = static_cast<std::uint64_t>(now.wall) << 24U >> 8U;
+  return SessionId{
+      (static_cast<std::uint64_t>(config.zab.self.value) << 56U) |
+      ((time + (random.next() & 0xffffU) + ++session_counter) & 0x00ffffffffffffffULL)};
+}
+
+void Member::State::touch_sessions() {
+  if (!active || !zab.active() || now.monotonic < touch_at) return;
+  touch_at = now.monotonic + config.touch_interval;
+  auto sessions = requests.sessions();
+  if (leading) {
+    for (const auto session : sessions) leading->sessions.touch(session, now.monotonic);
+  } else if (!sessions.empty() && !zab.leading()) {
+    zab.forward(encode(Touch{std::move(sessions)}));
+  }
+}
+
+void Member::State::expire_sessions() {
+  if (!leading) return;
+  for (const auto session : leading->sessions.expired(now.monotonic)) {
+    ZKFS_LOG_INFO(server, "session {:#x} expired", session.value);
+    Request request;
+    request.session = session;
+    request.operation = CloseSessionRequest{};
+    inbox.push_back(std::move(request));
+  }
+}
+
+// --- snapshots of this server's own ---
+
+void Member::State::choose_snapshot_point() {
+  // Random, so that the servers of an ensemble do not all write theirs at once.
+  const auto half = std::max<std::uint64_t>(config.snap_count / 2, 1);
+  snapshot_after_txns = half + random.below(half + 1);
+}
+
+void Member::State::maybe_snapshot() {
+  if (streams.own_under_way()) return;
+  if (txns_since_snapshot < snapshot_after_txns && bytes_since_snapshot < config.snap_bytes) return;
+  if (txns_since_snapshot == 0) return;
+  txns_since_snapshot = 0;
+  bytes_since_snapshot = 0;
+  choose_snapshot_point();
+  streams.begin_own(*tree);
+}
+
+// --- Member ---
+
+Member::Member(MemberConfig config,
+               std::unique_ptr<tree::DataTree> tree,
+               const storage::Recovered& recovered,
+               storage::StoragePort& storage,
+               PeerPort& peers)
+    : state_(
+          std::make_unique<State>(std::move(config), std::move(tree), recovered, storage, peers)) {}
+
+Member::~Member() = default;
+
+void Member::on_dirty(std::function<void()> wake) {
+  state_->wake = std::move(wake);
+}
+
+void Member::start(Now now) {
+  state_->now = now;
+  state_->quorum_lost_since = now.monotonic;
+  state_->zab.start(now.monotonic);
+  state_->dirty();
+}
+
+void Member::tick(Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
+  state_->zab.tick(now.monotonic);
+  state_->touch_sessions();
+  state_->expire_sessions();
+  state_->dirty();
+}
+
+void Member::message(ServerId from, zab::Message message, Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
+  state_->zab.message(from, message, now.monotonic);
+  state_->dirty();
+}
+
+void Member::peer_up(ServerId peer, Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
+  state_->zab.peer_up(peer, now.monotonic);
+  state_->dirty();
+}
+
+void Member::peer_down(ServerId peer, Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
+  state_->zab.peer_down(peer, now.monotonic);
+  state_->dirty();
+}
+
+void Member::disk_done(std::uint64_t token, Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
+  state_->streams.disk_done(token);
+  std::uint64_t op = 0;
+  auto& ops = state_->zab_ops;
+  while (!ops.empty() && ops.front().first <= token) {
+    op = ops.front().second;
+    ops.pop_front();
+  }
+  if (op != 0) state_->zab.disk_done(op, now.monotonic);
+  state_->dirty();
+}
+
+void Member::flush(Now now) {
+  state_->now = now;
+  state_->flush();
+}
+
+void Member::purge() {
+  if (!state_->stopped) state_->submit_op(storage::PurgeOp{});
+}
+
+void Member::stop() {
+  if (state_->stopped) return;
+  state_->stopped = true;
+  state_->active = false;
+  auto due = state_->requests.drain(Error::kShutdown);
+  auto syncs = std::exchange(state_->syncs, {});
+  for (auto& item : due) item.done(item.outcome);
+  for (auto& [ticket, sync] : syncs) sync.done(Error::kShutdown);
+}
+
+SessionId Member::open_session(std::uint32_t timeout_ms,
+                               std::string owner,
+                               Completion opened,
+                               std::function<void()> lost) {
+  const auto& config = state_->config;
+  const auto timeout =
+      std::clamp(timeout_ms, config.session_timeout_min_ms, config.session_timeout_max_ms);
+  const SessionId id = state_->new_session_id();
+  state_->requests.open_session(id, timeout, std::move(lost));
+  submit(id, Identity{}, CreateSessionRequest{timeout, std::move(owner)}, std::move(opened));
+  return id;
+}
+
+void Member::close_session(SessionId session, Completion closed) {
+  if (!state_->requests.is_local(session)) {
+    state_->due.push_back({std::move(closed), {}});
+    state_->dirty();
+    return;
+  }
+  submit(session, Identity{}, CloseSessionRequest{}, std::move(closed));
+}
+
+std::uint64_t Member::submit(SessionId session,
+                             Identity identity,
+                             Operation operation,
+                             Completion done) {
+  const auto ticket = ++state_->last_ticket;
+  if (state_->stopped || !state_->requests.is_local(session)) {
+    tree::Outcome outcome;
+    outcome.error = state_->stopped ? Error::kShutdown : Error::kSessionExpired;
+    if (state_->stopped) {
+      done(outcome);
+      return ticket;
+    }
+    state_->due.push_back({std::move(done), std::move(outcome)});
+  } else {
+    state_->requests.add(ticket, session, std::move(identity), std::move(operation),
+                         std::move(done));
+  }
+  state_->dirty();
+  return ticket;
+}
+
+void Member::forget(std::uint64_t ticket) {
+  if (!state_->requests.forget(ticket)) state_->syncs.erase(ticket);
+}
+
+std::uint64_t Member::sync(SyncCompletion done) {
+  const auto ticket = ++state_->last_ticket;
+  if (state_->stopped) {
+    done(Error::kShutdown);
+    return ticket;
+  }
+  state_->syncs.emplace(ticket, State::PendingSync{std::move(done), std::nullopt});
+  state_->unsent_syncs.push_back(ticket);
+  state_->dirty();
+  return ticket;
+}
+
+const tree::DataTree& Member::tree() const {
+  return *state_->tree;
+}
+
+bool Member::in_quorum() const {
+  return state_->active;
+}
+
+std::optional<Instant> Member::quorum_lost_since() const {
+  return state_->quorum_lost_since;
+}
+
+void Member::subscribe(ChangeSubscriber* subscriber) {
+  state_->subscribers.push_back(subscriber);
+}
+
+MemberStatus Member::status() const {
+  MemberStatus status;
+  status.self = state_->config.zab.self;
+  status.state = state_->zab.state();
+  status.leader = state_->zab.leader();
+  status.epoch = state_->zab.current_epoch();
+  status.last_applied = state_->tree->last_applied();
+  status.last_logged = state_->zab.history().last();
+  status.in_quorum = state_->active;
+  status.quorum_lost_since = state_->quorum_lost_since;
+  status.pending_requests = state_->requests.pending();
+  status.outstanding_proposals = state_->zab.outstanding();
+  status.learners_in_sync = state_->zab.learners_in_step();
+  status.znodes = state_->tree->node_count();
+  status.data_bytes = state_->tree->data_bytes();
+  status.sessions = state_->tree->sessions().size();
+  status.digest = state_->tree->digest();
+  return status;
+}
+
+Expected<std::unique_ptr<tree::DataTree>> recover(storage::Store& store) {
+  const auto& recovered = store.recovered();
+  auto tree = std::make_unique<tree::DataTree>();
+  if (recovered.has_snapshot) {
+    tree::SnapshotLoader loader;
+    ZKFS_TRY(store.read_snapshot([&](ByteView chunk) { return loader.add(chunk); }));
+    auto loaded = loader.finish();
+    if (!loaded) return std::unexpected(loaded.error());
+    tree = std::move(*loaded);
+  }
+  for (const auto& entry : recovered.entries) {
+    if (entry.zxid > recovered.committed) break;
+    const auto txn = tree::decode_txn(entry.bytes.view());
+    if (!txn) {
+      return std::unexpected(Problem{fmt::format(
+          "the log's txn {} cannot be decoded: was it written by a newer zkfs? start that one",
+          entry.zxid)});
+    }
+    tree->apply(entry.zxid, *txn);
+  }
+  return tree;
+}
+
+}  // namespace zkfs::server

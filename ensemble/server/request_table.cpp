@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ensemble/server/request_table.h"
+
+#include <utility>
+
+#include "ensemble/base/check.h"
+
+namespace zkfs::server {
+
+void RequestTable::open_session(SessionId id,
+                                std::uint32_t timeout_ms,
+                                std::function<void()> lost) {
+  Local local;
+  local.timeout_ms = timeout_ms;
+  local.lost = std::move(lost);
+  ZKFS_CHECK(sessions_.emplace(id, std::move(local)).second, "session {} opened twice", id);
+}
+
+std::vector<SessionId> RequestTable::sessions() const {
+  std::vector<SessionId> result;
+  for (const auto& [id, local] : sessions_) result.push_back(id);
+  return result;
+}
+
+std::uint64_t RequestTable::add(std::uint64_t ticket,
+                                SessionId session,
+                                Identity identity,
+                                Operation operation,
+                                Completion done) {
+  const auto it = sessions_.find(session);
+  ZKFS_CHECK(it != sessions_.end(), "a request of session {} that was not opened here", session);
+  Local& local = it->second;
+  if (std::holds_alternative<CloseSessionRequest>(operation)) local.closing = true;
+  const Xid xid{local.next_xid++};
+  local.waiting.insert(xid);
+  tickets_[{session, xid}] = ticket;
+  pending_.emplace(
+      ticket, Pending{session, xid, std::move(identity), std::move(operation), std::move(done)});
+  unsent_.push_back(ticket);
+  return ticket;
+}
+
+bool RequestTable::forget(std::uint64_t ticket) {
+  const auto it = pending_.find(ticket);
+  if (it == pending_.end()) return false;
+  if (it->second.ever_sent) {
+    // It may take effect; only nobody hears of it.
+    it->second.done = [](const tree::Outcome&) {};
+    return true;
+  }
+  std::vector<Due> due;
+  finish(it, {}, due);
+  return true;
+}
+
+std::vector<Request> RequestTable::take_unsent() {
+  std::vector<Request> result;
+  for (const auto ticket : std::exchange(unsent_, {})) {
+    const auto it = pending_.find(ticket);
+    if (it == pending_.end() || it->second.sent) continue;
+    Pending& pending = it->second;
+    pending.sent = true;
+    pending.ever_sent = true;
+    const Xid first = *sessions_.at(pending.session).waiting.begin();
+    result.push_back(
+        Request{pending.session, pending.xid, first, pending.identity, pending.operation});
+  }
+  return result;
+}
+
+void RequestTable::resend_all() {
+  unsent_.clear();
+  for (auto& [ticket, pending] : pending_) {
+    pending.sent = false;
+    unsent_.push_back(ticket);
+  }
+}
+
+RequestTable::PendingMap::iterator RequestTable::finish(PendingMap::iterator it,
+                                                        tree::Outcome outcome,
+                                                        std::vector<Due>& due) {
+  Pending& pending = it->second;
+  tickets_.erase({pending.session, pending.xid});
+  if (const auto local = sessions_.find(pending.session); local != sessions_.end()) {
+    local->second.waiting.erase(pending.xid);
+    if (std::holds_alternative<CreateSessionRequest>(pending.operation) &&
+        outcome.error == Error::kOk) {
+      local->second.created = true;
+    }
+    // Closed, and the last of its requests answered: nothing of it remains.
+    if (local->second.closing && local->second.waiting.empty()) sessions_.erase(local);
+  }
+  due.push_back(Due{std::move(pending.done), std::move(outcome)});
+  return pending_.erase(it);
+}
+
+void RequestTable::decided(SessionId session,
+                           Xid xid,
+                           const tree::Outcome& outcome,
+                           std::vector<Due>& due) {
+  const auto ticket = tickets_.find({session, xid});
+  if (ticket == tickets_.end()) return;
+  finish(pending_.find(ticket->second), outcome, due);
+}
+
+void RequestTable::session_closed(SessionId session) {
+  const auto it = sessions_.find(session);
+  if (it == sessions_.end() || it->second.closing) return;
+  // Requests still waiting are answered kSessionExpired by the leader; the entry goes with the
+  // last.
+  const auto lost = std::move(it->second.lost);
+  it->second.closing = true;
+  if (it->second.waiting.empty()) sessions_.erase(it);
+  if (lost) lost();
+}
+
+void RequestTable::reconcile(const tree::DataTree& tree, std::vector<Due>& due) {
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    const Pending& pending = it->second;
+    const bool creates = std::holds_alternative<CreateSessionRequest>(pending.operation);
+    if (auto outcome = tree.outcome_of(pending.session, pending.xid)) {
+      it = finish(it, std::move(*outcome), due);
+    } else if (creates && tree.find_session(pending.session)) {
+      it = finish(it, {}, due);
+    } else if (tree.find_session(pending.session) || creates ||
+               !sessions_.at(pending.session).created) {
+      ++it;  // not in this history: will be sent again
+    } else if (std::holds_alternative<CloseSessionRequest>(pending.operation)) {
+      it = finish(it, {}, due);  // it is closed
+    } else {
+      // The session ended in the part of history that the snapshot hides, and its outcomes with it.
+      tree::Outcome hidden;
+      hidden.error = pending.ever_sent ? Error::kUnknownOutcome : Error::kSessionExpired;
+      it = finish(it, std::move(hidden), due);
+    }
+  }
+  std::vector<SessionId> gone;
+  for (const auto& [id, local] : sessions_) {
+    if (local.created && !tree.find_session(id)) gone.push_back(id);
+  }
+  for (const auto id : gone) session_closed(id);
+}
+
+std::vector<RequestTable::Due> RequestTable::drain(Error error) {
+  std::vector<Due> due;
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    tree::Outcome outcome;
+    outcome.error = error;
+    it = finish(it, std::move(outcome), due);
+  }
+  unsent_.clear();
+  return due;
+}
+
+}  // namespace zkfs::server

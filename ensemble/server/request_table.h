@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// RequestTable: the sessions this server opened and the requests its front doors wait for, from
+// submission until the txn comes back committed. Knows nothing of roles; the member asks it what to
+// send (again) and tells it what was decided.
+//
+// Exactly once: within a session requests are numbered in order and always sent in that order, over
+// links that keep order, to one leader at a time; they are sent again only after this server is in
+// step with a new leader and everything of the new history has been delivered here. A request that
+// is then still waiting is in no history.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ensemble/base/ids.h"
+#include "ensemble/server/door.h"
+#include "ensemble/server/request.h"
+#include "ensemble/tree/data_tree.h"
+
+namespace zkfs::server {
+
+class RequestTable {
+ public:
+  using Completion = Door::Completion;
+
+  // A completion that is due, with what to tell it. Called by the member once nothing is half done.
+  struct Due {
+    Completion done;
+    tree::Outcome outcome;
+  };
+
+  void open_session(SessionId id, std::uint32_t timeout_ms, std::function<void()> lost);
+
+  [[nodiscard]] bool is_local(SessionId id) const { return sessions_.contains(id); }
+
+  // All local sessions, for touching.
+  [[nodiscard]] std::vector<SessionId> sessions() const;
+
+  // Takes a request in; `session` must be local. Returns its ticket.
+  std::uint64_t add(std::uint64_t ticket,
+                    SessionId session,
+                    Identity identity,
+                    Operation operation,
+                    Completion done);
+  // True if the ticket was one of this table.
+  bool forget(std::uint64_t ticket);
+
+  // Requests not sent since the last resend_all(), oldest first; marks them sent.
+  std::vector<Request> take_unsent();
+  // A new leader: everything that waits is unsent again.
+  void resend_all();
+
+  // A txn of (session, xid) was applied with this outcome.
+  void decided(SessionId session, Xid xid, const tree::Outcome& outcome, std::vector<Due>& due);
+  // The ensemble closed a session. Calls `lost` unless this server asked for it.
+  void session_closed(SessionId session);
+  // The tree was replaced by a snapshot: what became of each waiting request is looked up there.
+  void reconcile(const tree::DataTree& tree, std::vector<Due>& due);
+
+  // Everything still waiting, to be told `error`. The table is empty afterwards.
+  std::vector<Due> drain(Error error);
+
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+
+ private:
+  struct Local {
+    std::uint32_t timeout_ms = 0;
+    std::function<void()> lost;
+    bool created = false;  // the ensemble knows it
+    bool closing = false;
+    std::uint64_t next_xid = 1;
+    std::set<Xid> waiting;
+  };
+
+  struct Pending {
+    SessionId session;
+    Xid xid;
+    Identity identity;
+    Operation operation;
+    Completion done;
+    bool sent = false;       // to the present leader
+    bool ever_sent = false;  // to any
+  };
+
+  using PendingMap = std::map<std::uint64_t, Pending>;  // by ticket: the order of submission
+
+  PendingMap::iterator finish(PendingMap::iterator it,
+                              tree::Outcome outcome,
+                              std::vector<Due>& due);
+
+  std::map<SessionId, Local> sessions_;
+  PendingMap pending_;
+  std::map<std::pair<SessionId, Xid>, std::uint64_t> tickets_;
+  std::deque<std::uint64_t> unsent_;
+};
+
+}  // namespace zkfs::server
