@@ -92,11 +92,25 @@ struct std::hash<zkfs::Zxid> {
   }
 };
 
+// In decimal; {:#x} in hexadecimal. (Not derived from formatter<Rep>: that one's code is only in
+// fmt/format.h, which would cost every file half a second.)
 template <typename Tag, typename Rep>
-struct fmt::formatter<zkfs::Tagged<Tag, Rep>> : fmt::formatter<Rep> {
+struct fmt::formatter<zkfs::Tagged<Tag, Rep>> {
+  bool hexadecimal = false;
+
+  constexpr auto parse(fmt::format_parse_context& ctx) {
+    auto it = ctx.begin();
+    while (it != ctx.end() && (*it == '#' || *it == 'x')) {
+      hexadecimal = true;
+      ++it;
+    }
+    return it;
+  }
+
   template <typename Context>
   auto format(const zkfs::Tagged<Tag, Rep>& id, Context& ctx) const {
-    return fmt::formatter<Rep>::format(id.value, ctx);
+    return hexadecimal ? fmt::format_to(ctx.out(), "{:#x}", id.value)
+                       : fmt::format_to(ctx.out(), "{}", id.value);
   }
 };
 

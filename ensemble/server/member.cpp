@@ -135,7 +135,15 @@ struct Member::State {
   std::deque<std::pair<std::uint64_t, std::uint64_t>> zab_ops;  // storage token, zab's op
 
   std::optional<Leading> leading;
-  std::deque<Request> inbox;  // of a leader: decided in this order
+
+  // Of a leader: what waits to be decided, in order; `from` 0: its own.
+  struct Inbound {
+    ServerId from;
+    std::uint64_t tag = 0;
+    Request request;
+  };
+
+  std::deque<Inbound> inbox;
   bool active = false;
   std::optional<Instant> quorum_lost_since;
 
@@ -257,7 +265,7 @@ void Member::State::on(zab::ForwardedEffect& e) {
     for (const auto session : touch->sessions) leading->sessions.touch(session, now.monotonic);
     return;
   }
-  inbox.push_back(std::move(std::get<Request>(*forwarded)));
+  inbox.push_back({e.from, e.tag, std::move(std::get<Request>(*forwarded))});
 }
 
 void Member::State::on(zab::SyncedEffect& e) {
@@ -275,7 +283,7 @@ bool Member::State::send_unsent() {
   auto unsent = requests.take_unsent();
   for (auto& request : unsent) {
     if (leading) {
-      inbox.push_back(std::move(request));
+      inbox.push_back({ServerId{}, 0, std::move(request)});
     } else {
       zab.forward(encode(request));
     }
@@ -291,10 +299,12 @@ bool Member::State::drain_inbox() {
   bool any = false;
   while (leading && zab.leading() && !inbox.empty() &&
          zab.outstanding() < limits::kOutstandingProposalsMax) {
-    const Request request = std::move(inbox.front());
+    const Inbound inbound = std::move(inbox.front());
     inbox.pop_front();
-    propose(request);
     any = true;
+    // A learner that has begun anew since will send it again.
+    if (inbound.from.value != 0 && !zab.converses(inbound.from, inbound.tag)) continue;
+    propose(inbound.request);
   }
   return any;
 }
@@ -385,7 +395,7 @@ void Member::State::expire_sessions() {
     Request request;
     request.session = session;
     request.operation = CloseSessionRequest{};
-    inbox.push_back(std::move(request));
+    inbox.push_back({ServerId{}, 0, std::move(request)});
   }
 }
 

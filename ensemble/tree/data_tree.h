@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// DataTree: the replicated state: znodes and sessions. Deterministic and pure: no I/O, no clock, no randomness; servers that apply
-// the same txns in the same order hold the same tree, down to the digest. Holds committed state only: ZAB delivers nothing
-// that could be taken back, so the tree never rolls back (a learner's log may; see zab/history.h).
-// Single-threaded; knows no zxid order beyond "rises", no disk, no watcher.
+// DataTree: the replicated state: znodes and sessions. Deterministic and pure: no I/O, no clock, no
+// randomness; servers that apply the same txns in the same order hold the same tree, down to the
+// digest. Holds committed state only: ZAB delivers nothing that could be taken back, so the tree
+// never rolls back (a learner's log may; see zab/history.h). Single-threaded; knows no zxid order
+// beyond "rises", no disk, no watcher.
 //
-// Memory: znodes lie in chunks addressed by 32-bit slots; two open-addressing tables of slots find them by number and by (parent, name);
-// siblings are chained. At most 250 bytes a znode beside its name and data (tests/tree/memory_test.cpp measures it).
+// Memory: znodes lie in chunks addressed by 32-bit slots; two open-addressing tables of slots find
+// them by number and by (parent, name); siblings are chained. At most 250 bytes a znode beside its
+// name and data (tests/tree/memory_test.cpp measures it).
 //
-// Snapshots are consistent, not fuzzy: a SnapshotCursor visits znodes slot by slot, a few per call, while txns go on
-// being applied; a txn that is about to change or free a znode that the cursor has not visited gives the cursor its pre-image
-// first. What comes out is exactly the tree as of snapshot_begin, so replay on top of it needs no idempotence
-// (ZOOKEEPER-3306, 3125, 3127, 3144, 3145, 3249 were all failures of that idempotence).
+// Snapshots are consistent, not fuzzy: a SnapshotCursor visits znodes slot by slot, a few per call,
+// while txns go on being applied; a txn that is about to change or free a znode that the cursor has
+// not visited gives the cursor its pre-image first. What comes out is exactly the tree as of
+// snapshot_begin, so replay on top of it needs no idempotence (ZOOKEEPER-3306, 3125, 3127, 3144,
+// 3145, 3249 were all failures of that idempotence).
 #pragma once
 
 #include <cstdint>
@@ -56,7 +59,9 @@ class DataTree {
   [[nodiscard]] std::optional<Znode> find_path(std::string_view path) const;
   // The absolute path of a znode; empty if there is none.
   [[nodiscard]] std::string path_of(Ino ino) const;
-  // Numbers of the children in the order in which they came there. Empty if there is no such znode.
+  // Numbers of the children in the order in which they came there; those that a loaded snapshot had
+  // come first, in the order of numbers (so servers may differ in the order). Empty if there is no
+  // such znode.
   [[nodiscard]] std::vector<Ino> children_of(Ino ino) const;
   // True if `ancestor` is `ino` or above it.
   [[nodiscard]] bool is_ancestor(Ino ancestor, Ino ino) const;
@@ -66,11 +71,13 @@ class DataTree {
   [[nodiscard]] std::vector<Session> sessions() const;
   // In the order of numbers (the same on every server).
   [[nodiscard]] std::vector<Ino> ephemerals_of(SessionId id) const;
-  // Containers that once had children and have none, and TTL znodes without children: candidates for the reaper.
+  // Containers that once had children and have none, and TTL znodes without children: candidates
+  // for the reaper.
   [[nodiscard]] std::vector<Ino> reapable() const;
 
-  // The outcome of request `xid` of `session`, if it was applied with first_unanswered != 0 and is not yet forgotten. How a server that was brought up by a
-  // snapshot learns what became of a write that was in flight when it lost its leader (contract section 6: exactly once in effect).
+  // The outcome of request `xid` of `session`, if it was applied with first_unanswered != 0 and is
+  // not yet forgotten. How a server that was brought up by a snapshot learns what became of a write
+  // that was in flight when it lost its leader (contract section 6: exactly once in effect).
   [[nodiscard]] std::optional<Outcome> outcome_of(SessionId session, Xid xid) const;
 
   // The position of the last txn applied.
@@ -80,18 +87,21 @@ class DataTree {
   [[nodiscard]] std::uint64_t node_count() const;
   // Sum of all data lengths.
   [[nodiscard]] std::uint64_t data_bytes() const;
-  // Equal on two servers that applied the same txns; changes with every txn but ErrorTxn. Incremental: a sum of a checksum per znode, over
-  // everything that is replicated about it, and per session.
+  // Equal on two servers that applied the same txns; changes with every txn but ErrorTxn (and
+  // changes with that where its outcome is kept). Incremental: a sum of a checksum per znode, over
+  // everything that is replicated about it, per session and per kept outcome, and of next_ino.
   [[nodiscard]] std::uint64_t digest() const;
   // The digest computed anew from all znodes: for tests and for checking a loaded snapshot.
   [[nodiscard]] std::uint64_t recompute_digest() const;
 
   // --- changing ---
-  // Requires: zxid > last_applied(); the txn was made by prep against exactly this state (anything else is a broken invariant and aborts).
+  // Requires: zxid > last_applied(); the txn was made by prep against exactly this state (anything
+  // else is a broken invariant and aborts).
   ApplyResult apply(Zxid zxid, const Txn& txn);
 
   // --- snapshots (formats: snapshot_codec.h) ---
-  // Starts a consistent snapshot of the tree as of now. Several cursors may be under way. The tree must outlive it or have it dropped first.
+  // Starts a consistent snapshot of the tree as of now. Several cursors may be under way. The tree
+  // must outlive it or have it dropped first.
   std::unique_ptr<class SnapshotCursor> begin_snapshot();
 
  private:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Txn: one decided change of the tree. The leader's `prep` has resolved and checked everything: znodes are named by their
-// number, new numbers, versions' successors and time are assigned; applying needs no clock, no lookup by path and cannot fail.
-// Every failed request becomes an ErrorTxn, so that each write request is one zxid (reference/zookeeper.md 1.7).
+// Txn: one decided change of the tree. The leader's `prep` has resolved and checked everything:
+// znodes are named by their number, new numbers, versions' successors and time are assigned;
+// applying needs no clock, no lookup by path and cannot fail. Every failed request becomes an
+// ErrorTxn, so that each write request is one zxid (reference/zookeeper.md 1.7).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ enum class NodeType : std::uint8_t { kPersistent = 0, kEphemeral = 1, kContainer
 // How the mount shows it; invisible to ZooKeeper clients (contract section 1).
 enum class NodeKind : std::uint8_t { kUnspecified = 0, kFile = 1, kDirectory = 2, kSymlink = 3 };
 
-// `name` is final: the sequence suffix is in it. The parent's create counter rises by one, whatever the type.
+// `name` is final: the sequence suffix is in it. The parent's create counter rises by one, whatever
+// the type.
 struct CreateTxn {
   Ino parent;
   std::string name;
@@ -34,7 +36,7 @@ struct CreateTxn {
   NodeType type = NodeType::kPersistent;
   NodeKind kind = NodeKind::kUnspecified;
   bool executable = false;
-  SessionId owner;         // for kEphemeral
+  SessionId owner;          // for kEphemeral
   std::int64_t ttl_ms = 0;  // for kTtl
 };
 
@@ -71,11 +73,18 @@ struct SetAttributesTxn {
 
 // Moves `ino` with its subtree to (new_parent, new_name).
 // - `replaced` is 0: the name is free.
-// - `replaced` and not `exchange`: both are leaves of the mount's file or symlink kind: the target keeps its number, czxid, ctime, ACL, type and owner, takes the
-//   source's data and kind, and its data version rises by one; the source disappears. Where source and target are directories, the (empty) target is deleted and the
-//   source takes its place.
+// - `replaced` and not `exchange`, neither of the two a directory (Znode::is_directory): the target
+// keeps its number, czxid, ctime, ACL, type, owner and children, takes
+//   the source's data, kind, execute bit and mtime (rsync -t sets that before it renames), and its
+//   data version rises by one; the source disappears. Requires: the source has no children.
+// - `replaced` and not `exchange`, both directories: the target is deleted and the source takes its
+// place. Requires: the target has no children.
 // - `exchange`: the two swap places; both keep their numbers.
-// Each parent's cversion rises by one for a name lost and by one for a name gained, a replaced name counting neither; a name gained raises its create counter.
+// Never: a directory and a znode that is none, the root, a place beneath itself, an ephemeral as
+// the new parent of a name gained. Each parent's cversion rises by one for a name lost and by one
+// for a name gained, a replaced name counting neither; a name gained raises its create counter.
+// pzxid is set on each parent whose children are others afterwards: both, but for the new parent
+// where a target that stays took the data. What moved or took the data has its change time raised.
 struct RenameTxn {
   Ino ino;
   Ino new_parent;
@@ -90,7 +99,8 @@ struct CreateSessionTxn {
   std::string owner;  // who it is for, as a person would want it: "node 2 mount /zk"
 };
 
-// Removes the session and, with this one zxid, the ephemerals listed: all it owns at this point of the order.
+// Removes the session and, with this one zxid, the ephemerals listed: all it owns at this point of
+// the order.
 struct CloseSessionTxn {
   SessionId session;
   std::vector<Ino> ephemerals;
@@ -107,21 +117,39 @@ struct CheckTxn {
   Ino ino;
 };
 
-using SubTxn = std::variant<CreateTxn, DeleteTxn, SetDataTxn, AppendTxn, SetAclTxn, SetAttributesTxn, RenameTxn, CheckTxn>;
+using SubTxn = std::variant<CreateTxn,
+                            DeleteTxn,
+                            SetDataTxn,
+                            AppendTxn,
+                            SetAclTxn,
+                            SetAttributesTxn,
+                            RenameTxn,
+                            CheckTxn>;
 
 // All or nothing, one zxid, applied in order.
 struct MultiTxn {
   std::vector<SubTxn> operations;
 };
 
-using TxnBody = std::variant<CreateTxn, DeleteTxn, SetDataTxn, AppendTxn, SetAclTxn, SetAttributesTxn, RenameTxn, CreateSessionTxn, CloseSessionTxn, MultiTxn, ErrorTxn>;
+using TxnBody = std::variant<CreateTxn,
+                             DeleteTxn,
+                             SetDataTxn,
+                             AppendTxn,
+                             SetAclTxn,
+                             SetAttributesTxn,
+                             RenameTxn,
+                             CreateSessionTxn,
+                             CloseSessionTxn,
+                             MultiTxn,
+                             ErrorTxn>;
 
 struct Txn {
   // Who asked: the reply finds its way by these two. session 0: the leader itself.
   SessionId session;
   Xid xid;
-  // Requests of this session below this number have been answered; their kept outcomes may be forgotten. 0: the session's requests are
-  // never sent twice and no outcome is kept (see DataTree::outcome_of).
+  // Requests of this session below this number have been answered; their kept outcomes may be
+  // forgotten. 0: the session's requests are never sent twice and no outcome is kept (see
+  // DataTree::outcome_of).
   Xid first_unanswered;
   // The leader's wall clock at proposal.
   WallMillis time = 0;
@@ -132,9 +160,9 @@ struct Txn {
 struct Outcome {
   Error error = Error::kOk;
   Zxid zxid;
-  Ino ino;            // create: the new znode; set, append, rename: the znode that now has the data or place
-  std::string name;   // create: the final name
-  std::int32_t version = 0;  // the data version afterwards, where there is one
+  Ino ino;  // create: the new znode; set, append, rename: the znode that now has the data or place
+  std::string name;                 // create: the final name
+  std::int32_t version = 0;         // the data version afterwards, where there is one
   std::vector<Outcome> operations;  // multi: one each
 
   friend bool operator==(const Outcome&, const Outcome&) = default;

@@ -2,10 +2,12 @@
 // What ZAB must know about the ensemble and about time.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "ensemble/base/clock.h"
 #include "ensemble/base/ids.h"
+#include "ensemble/base/limits.h"
 
 namespace zkfs::zab {
 
@@ -30,6 +32,10 @@ struct Config {
   // maximum.
   Millis notification_interval_min{50};
   Millis notification_interval_max{1'000};
+  // Committed entries kept in memory, so that a returning member is brought up by DIFF, not by
+  // SNAP.
+  std::size_t history_entries_max = limits::kHistoryEntriesMax;
+  std::size_t history_bytes_max = limits::kHistoryBytesMax;
   // For tests: an epoch's proposals end at this counter (ZOOKEEPER-1277).
   std::uint32_t counter_max = Zxid::kCounterMax;
 };

@@ -84,9 +84,12 @@ struct SnapshotWantedEffect {
   std::uint64_t tag = 0;
 };
 
-// An active leader received what a learner's server forwarded.
+// An active leader received what a learner's server forwarded. Whoever acts on it later than at
+// once must ask Zab::converses(from, tag) again: the learner may have begun anew, and will then
+// send again.
 struct ForwardedEffect {
   ServerId from;
+  std::uint64_t tag = 0;
   Blob bytes;
 };
 

@@ -6,14 +6,21 @@
 
 namespace zkfs::zab {
 
-Election::Election(Context& context, Instant now) : context_(context) {
+Election::Election(Context& context, Instant now)
+    : context_(context), trust_at_(now + context.config.discovery_timeout) {
   begin_round(context_.round + 1, now);
   consider(now);
 }
 
+bool Election::electable() const {
+  std::set<ServerId> reachable = context_.links;
+  reachable.insert(context_.config.self);
+  return !context_.observer() && context_.quorum.contained_in(reachable);
+}
+
 Vote Election::initial_vote() const {
-  // An observer has none: the least vote there is never wins.
-  if (context_.observer()) return Vote{Epoch{0}, Zxid{0}, ServerId{0}};
+  // Nobody: the least vote there is never wins.
+  if (!electable()) return Vote{Epoch{0}, Zxid{0}, ServerId{0}};
   return Vote{context_.current_epoch, context_.history.last(), context_.config.self};
 }
 
@@ -52,7 +59,7 @@ void Election::notification(ServerId from, const Notification& n, Instant now) {
 
 void Election::from_looking(ServerId from, const Notification& n, Instant now) {
   settled_.erase(from);
-  if (!context_.quorum.is_voter(n.vote.leader)) return;
+  if (n.vote.leader && !context_.quorum.is_voter(n.vote.leader)) return;
   if (n.round < context_.round) {
     // The sender is behind; our vote brings it into this round.
     context_.send(from, own_notification());
@@ -95,11 +102,10 @@ void Election::from_settled(ServerId from, const Notification& n) {
     if (said.vote.leader == n.vote.leader && said.vote.epoch == n.vote.epoch) supporters.insert(id);
   }
   const ServerId leader = n.vote.leader;
-  if (context_.quorum.contained_in(supporters) && leads(leader)) {
-    context_.round = n.round;
-    vote_ = n.vote;
-    decided_ = leader;
-    return;
+  if (leads(leader)) {
+    auto with_self = supporters;
+    with_self.insert(context_.config.self);
+    if (context_.quorum.contained_in(with_self)) return join(n);
   }
   // Rule 7a: in the same round the settled voters' ballots count beside the LOOKING ones'. This
   // lets the last of three join a leader that waits for its quorum (two have decided, one was
@@ -110,12 +116,27 @@ void Election::from_settled(ServerId from, const Notification& n) {
   }
   if (!context_.quorum.contained_in(supporters)) return;
   if (leads(leader)) {
-    vote_ = n.vote;
-    decided_ = leader;
+    join(n);
   } else if (leader == context_.config.self && vote_.leader == leader) {
     // A majority of this round already follows this member.
     decided_ = leader;
   }
+}
+
+void Election::join(const Notification& n) {
+  context_.round = n.round;
+  vote_ = n.vote;
+  decided_ = n.vote.leader;
+}
+
+void Election::join_on_its_word() {
+  const Notification* best = nullptr;
+  for (const auto& [id, said] : settled_) {
+    if (said.vote.leader != id || !leads(id)) continue;
+    if (best == nullptr || said.vote.epoch > best->vote.epoch) best = &said;
+  }
+  // A copy: what is joined lives in settled_.
+  if (best != nullptr) join(Notification{*best});
 }
 
 bool Election::all_connected_agree() const {
@@ -146,15 +167,25 @@ void Election::consider(Instant now) {
   }
 }
 
-void Election::peer_up(ServerId peer) {
-  context_.send(peer, own_notification());
+void Election::peer_up(ServerId peer, Instant now) {
+  const Vote own = initial_vote();
+  if (!decided_ && !context_.observer() && own > vote_) {
+    // With this link it can stand.
+    vote_ = own;
+    ballot_[context_.config.self] = own;
+    finalize_at_.reset();
+    announce(now);
+    consider(now);
+  } else {
+    context_.send(peer, own_notification());
+  }
 }
 
 void Election::peer_down(ServerId peer, Instant now) {
   ballot_.erase(peer);
   settled_.erase(peer);
   if (decided_ || context_.observer()) return;
-  if (vote_.leader == peer) {
+  if (vote_.leader == peer || (vote_.leader == context_.config.self && !electable())) {
     // The candidate is gone; everybody must choose among those that are left.
     begin_round(context_.round + 1, now);
   }
@@ -170,6 +201,7 @@ void Election::tick(Instant now) {
     announce_interval_ = std::min(announce_interval_ * 2, max);
     announce(now);
   }
+  if (now >= trust_at_) join_on_its_word();
   consider(now);
 }
 

@@ -107,7 +107,7 @@ void Leader::current_epoch_saved() {
   deadline_ = Instant::max();
   durable_ = initial_last_;
   adopted_.insert(context_.config.self);
-  for (auto& [id, learner] : learners_) synchronise(id, learner);
+  synchronise_waiting();
   maybe_activate();
 }
 
@@ -163,6 +163,7 @@ void Leader::begin_syncing(ServerId id, Learner& learner, Zxid from) {
   learner.sent = from;
   send_entries(id, learner);
   learner.at_new_leader = learner.sent;
+  learner.up_to_date_at = context_.history.last();
   context_.send(id, NewLeader{learner.tag, epoch_});
 }
 
@@ -186,12 +187,8 @@ void Leader::ack_new_leader(ServerId from, const AckNewLeader& m, Instant now) {
   // NEWLEADER came after these in the stream, and its ack after they were durable.
   learner->acked = std::max(learner->acked, learner->at_new_leader);
   if (!learner->observer) adopted_.insert(from);
-  if (phase_ == Phase::kActive) {
-    send_up_to_date(from, *learner);
-    maybe_commit();
-  } else {
-    maybe_activate();
-  }
+  maybe_activate();
+  maybe_commit();
 }
 
 void Leader::maybe_activate() {
@@ -203,9 +200,11 @@ void Leader::maybe_activate() {
   context_.emit(RoleEffect{
       PeerState::kLeading, context_.config.self, epoch_, true,
       fmt::format("{} of {} voters in step", adopted_.size(), context_.quorum.voters().size())});
-  for (auto& [id, learner] : learners_) {
-    if (learner.phase == Learner::Phase::kInStep) send_up_to_date(id, learner);
-  }
+  synchronise_waiting();
+}
+
+void Leader::synchronise_waiting() {
+  // A learner may be refused, which removes it.
   std::vector<ServerId> waiting;
   for (const auto& [id, learner] : learners_) {
     if (learner.phase == Learner::Phase::kWaiting) waiting.push_back(id);
@@ -214,9 +213,9 @@ void Leader::maybe_activate() {
 }
 
 void Leader::send_up_to_date(ServerId id, Learner& learner) {
-  learner.up_to_date = true;
-  // An observer was sent committed entries only, and maybe not yet the latest.
   const Zxid committed = std::min(context_.history.committed(), learner.sent);
+  if (learner.up_to_date || !active() || committed < learner.up_to_date_at) return;
+  learner.up_to_date = true;
   learner.commit_sent = committed;
   context_.send(id, UpToDate{learner.tag, committed});
 }
@@ -276,7 +275,7 @@ void Leader::maybe_commit() {
 void Leader::forward(ServerId from, const Forward& m, Instant now) {
   const Learner* learner = find(from, m.tag, now);
   if (learner == nullptr || !active() || !learner->up_to_date) return;
-  context_.emit(ForwardedEffect{from, m.bytes});
+  context_.emit(ForwardedEffect{from, m.tag, m.bytes});
 }
 
 // --- liveness, and the quorum's confirmation of it ---
@@ -336,7 +335,7 @@ bool Leader::quorum_heard(Instant now) const {
 void Leader::peer_down(ServerId peer) {
   learners_.erase(peer);
   infos_.erase(peer);
-  if (phase_ != Phase::kSyncing && phase_ != Phase::kActive) return;
+  if (phase_ == Phase::kDiscovery) return;
   std::set<ServerId> linked{context_.config.self};
   for (const auto& [id, learner] : learners_) linked.insert(id);
   if (!context_.quorum.contained_in(linked)) {
@@ -344,13 +343,20 @@ void Leader::peer_down(ServerId peer) {
   }
 }
 
+// Some voter has yet to answer LEADERINFO: its disk may be slow. It gives up by itself in the end.
+bool Leader::promise_owed() const {
+  return std::any_of(learners_.begin(), learners_.end(), [](const auto& item) {
+    return !item.second.observer && item.second.phase == Learner::Phase::kPromised;
+  });
+}
+
 void Leader::tick(Instant now) {
-  if (phase_ == Phase::kSyncing || phase_ == Phase::kActive) {
-    if (!quorum_heard(now)) {
-      end(fmt::format("no quorum heard for {} ms", context_.config.heartbeat_timeout.count()));
-    }
-  } else if (now >= deadline_) {
-    end(phase_ == Phase::kDiscovery ? "no quorum of followers came" : "no quorum promised in time");
+  if (phase_ == Phase::kDiscovery) {
+    if (now >= deadline_) end("no quorum of followers came");
+  } else if (!quorum_heard(now)) {
+    end(fmt::format("no quorum heard for {} ms", context_.config.heartbeat_timeout.count()));
+  } else if (phase_ == Phase::kPromising && now >= deadline_ && !promise_owed()) {
+    end("no quorum promised in time");
   }
   // A learner that is silent for long is dropped; when it wakes it will begin again.
   const auto limit = context_.config.heartbeat_timeout * 4;
@@ -363,6 +369,7 @@ void Leader::flush(Instant now) {
       continue;
     }
     send_entries(id, learner);
+    if (learner.phase == Learner::Phase::kInStep) send_up_to_date(id, learner);
     const Zxid committed = std::min(context_.history.committed(), learner.sent);
     // Inform is proposal and commit in one.
     if (learner.up_to_date && committed > learner.commit_sent) {
@@ -380,6 +387,11 @@ void Leader::flush(Instant now) {
     }
     answer_syncs();  // an ensemble of one has nobody to wait for
   }
+}
+
+bool Leader::converses(ServerId learner, std::uint64_t tag) const {
+  const auto it = learners_.find(learner);
+  return it != learners_.end() && it->second.tag == tag;
 }
 
 std::size_t Leader::in_step() const {

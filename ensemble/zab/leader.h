@@ -68,6 +68,9 @@ class Leader {
 
   [[nodiscard]] Epoch epoch() const { return epoch_; }
 
+  // True while `tag` is the conversation with `learner`.
+  [[nodiscard]] bool converses(ServerId learner, std::uint64_t tag) const;
+
   // Learners that are in step, for status.
   [[nodiscard]] std::size_t in_step() const;
 
@@ -103,6 +106,10 @@ class Leader {
     Zxid snapshot;       // kSnapshot: history after this is kept
     Zxid acked;          // durable there
     Zxid at_new_leader;  // `sent` when NEWLEADER was sent
+    // UPTODATE waits until this is committed: the end of the log when NEWLEADER was sent. Requests
+    // that the learner forwarded in an earlier conversation with this very leader lie no later, so
+    // it recognises them before it sends again what is still waiting.
+    Zxid up_to_date_at;
     bool up_to_date = false;
     Zxid commit_sent;
     Instant heard{};
@@ -120,9 +127,11 @@ class Leader {
   Learner* find(ServerId from, std::uint64_t tag, Instant now);
   void end(std::string reason);
   void maybe_choose_epoch();
+  [[nodiscard]] bool promise_owed() const;
   void maybe_adopt();
   void send_leader_info(ServerId id, Learner& learner);
   void synchronise(ServerId id, Learner& learner);
+  void synchronise_waiting();
   void begin_syncing(ServerId id, Learner& learner, Zxid from);
   void send_entries(ServerId id, Learner& learner);
   void maybe_activate();

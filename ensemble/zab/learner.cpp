@@ -35,6 +35,7 @@ void Learner::message(ServerId from, const Message& message, Instant now) {
         if constexpr (!std::is_same_v<M, Notification>) {
           if (m.tag != tag_) return;
           heard_ = now;
+          answered_ = true;
           on(m, now);
         }
       },
@@ -208,7 +209,9 @@ void Learner::acknowledge() {
   context_.send(leader_, Ack{tag_, durable_});
 }
 
-void Learner::on(const Ping& m, Instant /*now*/) {
+void Learner::on(const Ping& m, Instant now) {
+  // It leads, and its disk or its quorum takes a while.
+  if (phase_ == Phase::kConnecting) deadline_ = now + context_.config.discovery_timeout;
   context_.send(leader_, Pong{tag_, m.round});
 }
 
@@ -228,6 +231,12 @@ void Learner::request_sync(std::uint64_t id) {
 
 void Learner::peer_down(ServerId peer) {
   if (peer == leader_) end(fmt::format("lost the link to leader {}", leader_));
+}
+
+void Learner::leader_looks() {
+  // What a leader says arrives in order, so its leadership ended after it had begun. Without an
+  // answer so far, it may only not know yet that it leads.
+  if (answered_) end(fmt::format("leader {} looks again", leader_));
 }
 
 void Learner::paused(Instant now) {

@@ -38,6 +38,8 @@ class Learner {
   // Any message of `from`; those of another sender or conversation are dropped.
   void message(ServerId from, const Message& message, Instant now);
   void peer_down(ServerId peer);
+  // The leader told that it is LOOKING.
+  void leader_looks();
 
   void accepted_epoch_saved();
   void current_epoch_saved();
@@ -98,6 +100,7 @@ class Learner {
   Phase phase_ = Phase::kConnecting;
   Epoch epoch_;
   bool fresh_ = false;
+  bool answered_ = false;  // the leader has spoken in this conversation
   Zxid snapshot_zxid_;
   Zxid durable_;  // of what came in this conversation
   Zxid acked_;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "ensemble/base/check.h"
-#include "ensemble/base/limits.h"
 #include "ensemble/base/log.h"
 #include "ensemble/zab/to_text.h"
 
@@ -30,6 +29,8 @@ void Zab::start(Instant now) {
 
 void Zab::look(std::string reason, Instant now) {
   if (auto* learner = std::get_if<Learner>(&role_)) learner->close();
+  // What this role appended is this role's, not the next one's.
+  context_.flush_appends();
   ++context_.role;
   early_infos_.clear();
   ZKFS_LOG_INFO(zab, "looking: {} (epoch={} zxid={} committed={})", reason, context_.current_epoch,
@@ -113,6 +114,10 @@ void Zab::on_notification(ServerId from, const Notification& n, Instant now) {
     if (n.state == PeerState::kLooking) early_infos_.erase(from);
     election->notification(from, n, now);
   } else if (n.state == PeerState::kLooking) {
+    if (auto* learner = std::get_if<Learner>(&role_); learner != nullptr && from == leader()) {
+      learner->leader_looks();
+      if (learner->ended()) return;
+    }
     // Rule 9: answer whoever looks.
     context_.send(from, own_notification());
   }
@@ -133,7 +138,7 @@ void Zab::to_leader(Leader& leader, ServerId from, const Message& message, Insta
 void Zab::peer_up(ServerId peer, Instant now) {
   if (context_.connected(peer)) peer_down(peer, now);
   context_.links.insert(peer);
-  if (auto* election = std::get_if<Election>(&role_)) election->peer_up(peer);
+  if (auto* election = std::get_if<Election>(&role_)) election->peer_up(peer, now);
   check_role(now);
 }
 
@@ -225,6 +230,11 @@ void Zab::request_sync(std::uint64_t id) {
   }
 }
 
+bool Zab::converses(ServerId learner, std::uint64_t tag) const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader != nullptr && leader->converses(learner, tag);
+}
+
 void Zab::snapshot_sent(ServerId learner, std::uint64_t tag, Zxid zxid) {
   if (auto* leader = std::get_if<Leader>(&role_)) leader->snapshot_sent(learner, tag, zxid);
 }
@@ -238,8 +248,8 @@ std::vector<Effect> Zab::flush(Instant now) {
     learner->flush();
   }
   context_.flush_appends();
-  context_.history.trim(std::min(keep_after, context_.handed_to_disk), limits::kHistoryEntriesMax,
-                        limits::kHistoryBytesMax);
+  context_.history.trim(std::min(keep_after, context_.handed_to_disk),
+                        context_.config.history_entries_max, context_.config.history_bytes_max);
   return std::exchange(context_.effects, {});
 }
 

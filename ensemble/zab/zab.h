@@ -32,6 +32,9 @@ class Zab {
   // The epochs and the history are those found on the disk; history.committed() is what the server
   // above has applied. `seed` must differ between incarnations (tags are made from it).
   Zab(Config config, Epoch accepted, Epoch current, History history, std::uint64_t seed);
+  // Its roles refer to what they share.
+  Zab(const Zab&) = delete;
+  Zab& operator=(const Zab&) = delete;
 
   // --- inputs ---
   void start(Instant now);
@@ -55,6 +58,8 @@ class Zab {
   void forward(Blob bytes);
   // Requires: active().
   void request_sync(std::uint64_t id);
+  // True while this member leads and `tag` is its conversation with `learner`.
+  [[nodiscard]] bool converses(ServerId learner, std::uint64_t tag) const;
   void snapshot_sent(ServerId learner, std::uint64_t tag, Zxid zxid);
 
   // Gathers what the turn came to and returns all effects since the last flush, in order.

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decide: one operation against the newest state: the step of a txn that it becomes, or the error
+// it is answered. Changes nothing; Prep tells Outstanding what was decided. The order of checks is
+// that of prep.h; where several errors apply, ZooKeeper's precedence (reference/zookeeper.md 2.2).
+//
+// It upholds what DataTree::apply takes for granted, and one thing more: a znode of kind file or
+// symlink is no container and has no children.
+#pragma once
+
+#include <cstdint>
+
+#include "ensemble/base/error.h"
+#include "ensemble/base/ids.h"
+#include "ensemble/server/outstanding.h"
+#include "ensemble/server/request.h"
+#include "ensemble/server/resolve.h"
+#include "ensemble/tree/txn.h"
+
+namespace zkfs::server {
+
+// Ephemerals of one session: all of them must fit the one CloseSessionTxn.
+inline constexpr std::size_t kEphemeralsPerSessionMax = 100'000;
+// Also of the ErrorTxn that a multi may become.
+inline constexpr std::size_t kMultiOperationsMax = 100'000;
+// ZooKeeper's TTLs have 40 bits.
+inline constexpr std::int64_t kTtlMsMax = (1LL << 40U) - 1;
+
+class Decide {
+ public:
+  using Step = Result<tree::SubTxn>;
+
+  // All outlive it. Requires: the session is alive, or none.
+  Decide(const Outstanding& state, SessionId session, const Identity& identity);
+
+  Step operator()(const CreateRequest& request) const;
+  Step operator()(const DeleteRequest& request) const;
+  Step operator()(const SetDataRequest& request) const;
+  Step operator()(const AppendRequest& request) const;
+  Step operator()(const SetAclRequest& request) const;
+  Step operator()(const SetAttributesRequest& request) const;
+  // A rename onto itself becomes a CheckTxn: nothing happens. Fails with kBadArguments for
+  // `onto_data`, which is two steps: see below.
+  Step operator()(const RenameRequest& request) const;
+  Step operator()(const CheckRequest& request) const;
+
+  // A RenameRequest with `onto_data`: SetData of the directory and Delete of the source.
+  [[nodiscard]] Result<tree::MultiTxn> onto_data(const RenameRequest& request) const;
+
+ private:
+  using Node = Outstanding::Node;
+
+  // The two ends of a rename.
+  struct Move {
+    Located source;
+    Located target;
+  };
+
+  [[nodiscard]] Result<void> allowed(Ino ino, std::uint32_t permission) const;
+  // An existing znode and the right to do something with it.
+  [[nodiscard]] Result<Ino> existing(const Target& target, std::uint32_t permission) const;
+  [[nodiscard]] Result<void> check_create(const CreateRequest& request) const;
+  [[nodiscard]] Step set_existing(const CreateRequest& request, Ino ino) const;
+  [[nodiscard]] Result<void> can_adopt(Ino parent) const;
+
+  [[nodiscard]] Result<Move> ends_of(const RenameRequest& request) const;
+  [[nodiscard]] Result<void> may_move(const Move& move, bool exchange) const;
+  [[nodiscard]] Result<void> can_replace(Ino source, Ino target) const;
+  [[nodiscard]] Result<void> check_loop(const Move& move, bool exchange) const;
+
+  const Outstanding& state_;
+  SessionId session_;
+  const Identity& identity_;
+};
+
+}  // namespace zkfs::server

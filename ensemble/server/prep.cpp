@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ensemble/server/prep.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "ensemble/base/limits.h"
+#include "ensemble/server/decide.h"
+#include "ensemble/server/outstanding.h"
+
+namespace zkfs::server {
+namespace {
+
+constexpr std::size_t kSessionOwnerBytesMax = 4096;
+
+// Upper bounds of encoded sizes: numbers and framing of a step, what a create has beyond that, and
+// an ACL entry.
+constexpr std::size_t kStepBytes = 64;
+constexpr std::size_t kCreateBytes = 64;
+constexpr std::size_t kAclEntryBytes = 32;
+
+std::size_t bytes_of(const tree::AclList& acl) {
+  std::size_t bytes = 0;
+  for (const tree::AclEntry& entry : acl)
+    bytes += kAclEntryBytes + entry.scheme.size() + entry.id.size();
+  return bytes;
+}
+
+std::size_t bytes_of(const tree::CreateTxn& txn) {
+  return kCreateBytes + txn.name.size() + txn.data.size() + bytes_of(txn.acl);
+}
+
+std::size_t bytes_of(const tree::SetDataTxn& txn) {
+  return txn.data.size();
+}
+
+std::size_t bytes_of(const tree::AppendTxn& txn) {
+  return txn.data.size();
+}
+
+std::size_t bytes_of(const tree::SetAclTxn& txn) {
+  return bytes_of(txn.acl);
+}
+
+std::size_t bytes_of(const tree::RenameTxn& txn) {
+  return txn.new_name.size();
+}
+
+template <typename Other>
+std::size_t bytes_of(const Other&) {
+  return 0;
+}
+
+std::size_t bytes_bound(const tree::SubTxn& step) {
+  return kStepBytes + std::visit([](const auto& txn) { return bytes_of(txn); }, step);
+}
+
+tree::TxnBody as_body(tree::SubTxn step) {
+  return std::visit(
+      [](auto& txn) -> tree::TxnBody {
+        // A check that stands alone is a rename onto itself.
+        if constexpr (std::is_same_v<std::decay_t<decltype(txn)>, tree::CheckTxn>) {
+          return tree::ErrorTxn{.error = Error::kOk, .per_operation = {}};
+        } else {
+          return std::move(txn);
+        }
+      },
+      step);
+}
+
+tree::ErrorTxn refusal(Error error) {
+  return {.error = error, .per_operation = {}};
+}
+
+}  // namespace
+
+struct Prep::State {
+  explicit State(const tree::DataTree& tree) : outstanding(tree) {}
+
+  // One operation: decided, entered into the overlay, and returned.
+  Decide::Step step(const Decide& decide, const auto& request) {
+    auto decided = decide(request);
+    if (!decided) return decided;
+    // Cannot fail for what came through a front door; keeps a log entry from being unreadable.
+    if (bytes_bound(*decided) > limits::kEntryBytesMax) return std::unexpected(Error::kTooLarge);
+    outstanding.apply(*decided);
+    return decided;
+  }
+
+  tree::TxnBody body(const Request& request);
+  tree::TxnBody single(const Decide& decide, const auto& operation);
+  tree::TxnBody rename(const Decide& decide, const RenameRequest& rename);
+  tree::TxnBody multi(const Decide& decide, const MultiRequest& multi);
+  tree::TxnBody create_session(SessionId session, const CreateSessionRequest& create);
+  tree::TxnBody close_session(SessionId session);
+
+  Outstanding outstanding;
+};
+
+tree::TxnBody Prep::State::single(const Decide& decide, const auto& operation) {
+  auto decided = step(decide, operation);
+  return decided ? as_body(std::move(*decided)) : refusal(decided.error());
+}
+
+tree::TxnBody Prep::State::rename(const Decide& decide, const RenameRequest& rename) {
+  if (!rename.onto_data) return single(decide, rename);
+  auto steps = decide.onto_data(rename);
+  if (!steps) return refusal(steps.error());
+  for (const tree::SubTxn& txn : steps->operations) outstanding.apply(txn);
+  return std::move(*steps);
+}
+
+tree::TxnBody Prep::State::multi(const Decide& decide, const MultiRequest& multi) {
+  if (multi.operations.size() > kMultiOperationsMax) return refusal(Error::kTooLarge);
+  tree::MultiTxn txn;
+  std::size_t bytes = 0;
+  for (const SubRequest& operation : multi.operations) {
+    auto decided =
+        std::visit([&](const auto& request) { return step(decide, request); }, operation);
+    if (decided) bytes += bytes_bound(*decided);
+    if (decided && bytes > limits::kEntryBytesMax) decided = std::unexpected(Error::kTooLarge);
+    if (!decided) {
+      outstanding.rollback();
+      tree::ErrorTxn error = refusal(decided.error());
+      error.per_operation.assign(multi.operations.size(), Error::kRuntimeInconsistency);
+      std::fill_n(error.per_operation.begin(), txn.operations.size(), Error::kOk);
+      error.per_operation[txn.operations.size()] = decided.error();
+      return error;
+    }
+    txn.operations.push_back(std::move(*decided));
+  }
+  return txn;
+}
+
+tree::TxnBody Prep::State::create_session(SessionId session, const CreateSessionRequest& create) {
+  if (!session || outstanding.session_alive(session) || create.owner.size() > kSessionOwnerBytesMax)
+    return refusal(Error::kBadArguments);
+  const tree::CreateSessionTxn txn{
+      .session = session, .timeout_ms = create.timeout_ms, .owner = create.owner};
+  outstanding.apply(txn);
+  return txn;
+}
+
+tree::TxnBody Prep::State::close_session(SessionId session) {
+  if (!session) return refusal(Error::kSessionExpired);
+  tree::CloseSessionTxn txn{.session = session, .ephemerals = outstanding.ephemerals_of(session)};
+  outstanding.apply(txn);
+  return txn;
+}
+
+tree::TxnBody Prep::State::body(const Request& request) {
+  const SessionId session = request.session;
+  if (const auto* create = std::get_if<CreateSessionRequest>(&request.operation))
+    return create_session(session, *create);
+  // Session 0 is the leader itself.
+  if (session && !outstanding.session_alive(session)) return refusal(Error::kSessionExpired);
+  const Decide decide(outstanding, session, request.identity);
+  return std::visit(
+      [&](const auto& operation) -> tree::TxnBody {
+        using T = std::decay_t<decltype(operation)>;
+        if constexpr (std::is_same_v<T, CloseSessionRequest>) {
+          return close_session(session);
+        } else if constexpr (std::is_same_v<T, MultiRequest>) {
+          return multi(decide, operation);
+        } else if constexpr (std::is_same_v<T, RenameRequest>) {
+          return rename(decide, operation);
+        } else if constexpr (!std::is_same_v<T, CreateSessionRequest>) {
+          return single(decide, operation);
+        } else {
+          return refusal(Error::kBadArguments);
+        }
+      },
+      request.operation);
+}
+
+Prep::Prep(const tree::DataTree& tree) : state_(std::make_unique<State>(tree)) {}
+
+Prep::~Prep() = default;
+
+tree::Txn Prep::prepare(const Request& request, Zxid zxid, WallMillis time) {
+  state_->outstanding.begin(zxid);
+  return {.session = request.session,
+          .xid = request.xid,
+          .first_unanswered = request.first_unanswered,
+          .time = time,
+          .body = state_->body(request)};
+}
+
+void Prep::applied(Zxid zxid) {
+  state_->outstanding.applied(zxid);
+}
+
+std::size_t Prep::overlay_size() const {
+  return state_->outstanding.size();
+}
+
+}  // namespace zkfs::server

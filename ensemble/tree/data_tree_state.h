@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a DataTree points to; for data_tree.cpp and the snapshot's two ends only.
+#pragma once
+
+#include "ensemble/tree/data_tree.h"
+#include "ensemble/tree/tree_state.h"
+
+namespace zkfs::tree {
+
+struct DataTree::State {
+  TreeState tree;
+};
+
+}  // namespace zkfs::tree

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a SnapshotCursor holds; for snapshot_codec.cpp and data_tree.cpp only.
+#pragma once
+
+#include <vector>
+
+#include "ensemble/proto/snapshot.pb.h"
+#include "ensemble/tree/session_table.h"
+#include "ensemble/tree/snapshot_codec.h"
+#include "ensemble/tree/snapshot_view.h"
+
+namespace zkfs::tree {
+
+inline constexpr std::uint32_t kSnapshotFormat = 1;
+
+struct SnapshotCursor::State {
+  enum class Phase { kHeader, kSessions, kZnodes, kEnd, kDone };
+
+  explicit State(TreeState& tree);
+
+  SnapshotView view;
+  Zxid zxid;
+  proto::SnapshotHeader header;
+  std::vector<SessionRecord> sessions;  // copies; their SlotLists mean nothing here
+  std::size_t next_session = 0;
+  std::vector<bool> acls_written;  // by number
+  Phase phase = Phase::kHeader;
+};
+
+}  // namespace zkfs::tree

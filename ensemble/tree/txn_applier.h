@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// TxnApplier: what each kind of txn means. Made for one txn; changes a TreeState, whose settle() it
+// leaves to the caller.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "ensemble/base/ids.h"
+#include "ensemble/tree/change.h"
+#include "ensemble/tree/tree_state.h"
+#include "ensemble/tree/txn.h"
+
+namespace zkfs::tree {
+
+class TxnApplier {
+ public:
+  TxnApplier(TreeState& tree, Zxid zxid, WallMillis time, std::vector<Change>& changes)
+      : tree_(tree), zxid_(zxid), time_(time), changes_(changes) {}
+
+  // Requires: what txn.h says; a txn that does not fit the tree aborts.
+  Outcome operator()(const CreateTxn& txn);
+  Outcome operator()(const DeleteTxn& txn);
+  Outcome operator()(const SetDataTxn& txn);
+  Outcome operator()(const AppendTxn& txn);
+  Outcome operator()(const SetAclTxn& txn);
+  Outcome operator()(const SetAttributesTxn& txn);
+  Outcome operator()(const RenameTxn& txn);
+  Outcome operator()(const CheckTxn& txn);
+  Outcome operator()(const CreateSessionTxn& txn);
+  Outcome operator()(const CloseSessionTxn& txn);
+  Outcome operator()(const MultiTxn& txn);
+  Outcome operator()(const ErrorTxn& txn);
+
+ private:
+  [[nodiscard]] Slot existing(Ino ino) const;
+  [[nodiscard]] Outcome done(Slot slot) const;
+  // A Change about the node as it lies now.
+  [[nodiscard]] Change change(Change::Kind kind, Slot slot) const;
+  void raise_change_time(Slot slot);
+  // The parent gets one more child in its counters and pzxid, before the child is linked.
+  void name_gained(Slot parent);
+  // The children of `parent` are others now.
+  void children_changed(Slot parent);
+  Outcome set_data(Slot slot, Blob data);
+  void remove(Slot slot);
+  // The parts of a rename.
+  void check_rename(const RenameTxn& txn, Slot source, Slot parent) const;
+  Outcome exchange(Slot source, Slot other);
+  Outcome replace_leaf(Slot source, Slot target);
+  Outcome move(Slot source, Slot parent, std::string_view name, Slot replaced);
+
+  TreeState& tree_;
+  Zxid zxid_;
+  WallMillis time_;
+  std::vector<Change>& changes_;
+};
+
+}  // namespace zkfs::tree
