@@ -47,8 +47,6 @@ class Decide {
   [[nodiscard]] Result<tree::MultiTxn> onto_data(const RenameRequest& request) const;
 
  private:
-  using Node = Outstanding::Node;
-
   // The two ends of a rename.
   struct Move {
     Located source;

@@ -6,8 +6,7 @@
 //     acceptedEpoch  currentEpoch   decimal text (epoch_store.h)
 //     log.<hex zxid>                a log segment, named by its first entry (log_record.h)
 //     snapshot.<hex zxid>           a state as of that entry (snapshot_store.h)
-//     *.tmp                         something that was being written when the member died: removed
-//     at start
+//     *.tmp                         was being written when the member died; removed at start
 //
 // Everything but a log segment comes into being as *.tmp, is synced, and only then gets its name: a
 // file that has its name is complete, so a damaged one means a damaged disk and not a crash.

@@ -5,18 +5,22 @@
 // A segment is one header of 512 bytes (a sector of its own: no append ever rewrites it), then
 // records, then zeros to the end of the file, which is laid out ahead. Numbers are little-endian.
 //
-//   header   0 magic "ZKFSLOG1"   8 u32 version 1   12 u32 0   16 u64 generation   24 u64 first
-//   zxid (as in the file's name)
-//           32 u64 previous: the zxid before the first; segments join if it is the last one of the
-//           segment before 40 u64 XXH3 of bytes 0..39   48 zeros
-//   record   0 u64 XXH3 of bytes 8..40+length, seeded by position   8 u32 tag, a function of
-//   position   12 u32 length
-//           16 u64 zxid   24 u64 commit mark, at most zxid   32 u64 synced_to   40 bytes, then
-//           zeros to a multiple of 8
+//   header    0  magic "ZKFSLOG1"
+//             8  u32 version 1, u32 0
+//            16  u64 generation (store.h)
+//            24  u64 first: the first record's zxid, as in the file's name
+//            32  u64 previous: the zxid before it; segments join if the one before ends with it
+//            40  u64 XXH3 of bytes 0..39, then zeros
+//   record    0  u64 XXH3 of bytes 8..40+length, seeded by position
+//             8  u32 tag, a function of position, never 0; u32 length
+//            16  u64 zxid
+//            24  u64 commit mark, at most zxid
+//            32  u64 synced_to
+//            40  bytes, then zeros to a multiple of 8
 //
-// "Position" is (first zxid, offset in the file). It goes into tag and checksum so that a record
-// counts only where it was written: neither a copy inside a znode's data nor an old block of
-// another file can pass for one.
+// "Position" is (first, offset in the file). It goes into tag and checksum so that a record counts
+// only where it was written: neither a copy inside a znode's data nor an old block of another file
+// can pass for one.
 //
 // Crash story. A batch of records is one write and one fdatasync, and is acknowledged after that. A
 // batch that was not may be on the disk in any part: sectors reach the disk in any order, so a
@@ -28,25 +32,21 @@
 // everything before it synced, because batches are synced one by one. Let the first invalid record
 // be at offset h (the hole):
 //
-//      [ batch 1 ][ batch 2      ][ batch 3 ]          synced_to of batch 2 = its start b2, of
-//      batch 3 = b3
-//                 b2     h        b3
+//      [ batch 1 ][ batch 2      ][ batch 3 ]
+//                 ^b2    ^h       ^b3              synced_to is b2 in batch 2, b3 in batch 3
 //
-//   - A valid record after h with synced_to > h (one of batch 3): its writer had seen a sync of the
-//   bytes at h. They were durable, and now
-//     they are invalid: damage. Refused.
-//   - No such record. Then no later batch was begun after one with h was synced, so h lies in the
-//   last batch: torn tail. Valid
-//     records after h, if any, are of that same batch (synced_to <= h). Cut: zeroed from h on, and
-//     synced, before anything is appended. A crash while zeroing leaves the record at h invalid as
-//     it was, thus a torn tail again.
-//   - The records of the last batch before h are kept: entries that were submitted, in order,
-//   without a gap.
-//   - Segments that are not the last were left by a batch into the next one, so all of theirs was
-//   synced: anything invalid is damage.
-//   - The header is synced before the first record is written: an invalid header before any valid
-//   record (synced_to >= 512 > 0 = h) is
-//     damage; without one the segment was just being made and holds nothing.
+//   - There is a valid record after h with synced_to > h (here: of batch 3). Its writer had seen
+//     the bytes at h synced. They were durable and are now invalid: damage, refused.
+//   - There is none. Then no batch was begun after the one with h was synced: h lies in the last
+//     batch, and valid records after h, if any, belong to it too (synced_to <= h). A torn tail: it
+//     is zeroed from h on and that is synced before anything is appended. A crash meanwhile leaves
+//     the record at h invalid as it was: a torn tail again.
+//   - Records of the last batch before h are kept: entries that were submitted, without a gap.
+//   - A segment that is not the last one was synced to its end before the next was begun: anything
+//     invalid in it is damage.
+//   - The header is synced before the first record is written. So an invalid header with any valid
+//     record behind it (synced_to >= 512 > 0 = h) is damage; without one the segment was being made
+//     and holds nothing.
 //
 // The limit of the rule: damage inside the very last acknowledged batch looks like a torn tail and
 // is cut, with a remark. The fault model: a sector that is being rewritten holds old and new bytes

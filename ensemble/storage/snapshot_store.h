@@ -3,12 +3,10 @@
 // business. Owned by the Store.
 //
 // File snapshot.<hex zxid>, numbers little-endian:
-//   header    0 magic "ZKFSSNAP"   8 u32 version 1   12 u32 0   16 u64 generation   24 u64 zxid (as
-//   in the name)
-//            32 u64 XXH3 of bytes 0..31
-//   chunk     u32 mark "CHNK"   u32 length   u64 sum   bytes
-//   trailer   u32 mark "DONE"   u32 0        u64 sum   u64 number of chunks   u64 XXH3 of the 24
-//   bytes before
+//   header    magic "ZKFSSNAP", u32 version 1, u32 0, u64 generation (store.h),
+//             u64 zxid as in the name, u64 XXH3 of the 32 bytes before
+//   chunk     u32 mark "CHNK", u32 length, u64 sum, bytes
+//   trailer   u32 mark "DONE", u32 0, u64 sum, u64 chunk count, u64 XXH3 of the 24 bytes before
 // Each sum is the XXH3 of the chunk's bytes seeded with the sum before it, the first with the
 // header's checksum; the trailer repeats the last one, the total. So a chunk that is damaged,
 // missing, doubled, moved or from another file is found. The file ends with the trailer.

@@ -12,7 +12,8 @@
 // Commit mark. Each log record carries the highest zxid its writer knew to be committed. Recovery may apply entries up to the highest mark; what lies above is
 // the log's tail, offered in elections, possibly truncated later, and never shown to anybody before a leader commits it.
 //
-// Errors: any Problem from append, truncate, save or install is fatal to the member: what is on the disk is then unknown.
+// Errors: any Problem from append, truncate, save or install is fatal to the member: what is on the disk is then unknown. The first one is the
+// answer to every later change.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +62,7 @@ class Store {
  public:
   // Locks the directory and recovers. Fails with a line that names file, offset and remedy when: the directory is held by another process; a log record
   // other than a torn tail of the last segment is damaged; segments do not join; no snapshot is valid although the log does not
-  // start at the beginning; an epoch file does not parse; acceptedEpoch < currentEpoch.
+  // start at the beginning; a damaged snapshot whose entries the log does not hold; an epoch file does not parse; acceptedEpoch < currentEpoch.
   static Expected<std::unique_ptr<Store>> open(Disk& disk, const StoreOptions& options);
   ~Store();
 
@@ -71,10 +72,10 @@ class Store {
   // Calls `chunk` with each chunk of the newest valid snapshot in order. Fails if it cannot be read any more or `chunk` fails.
   Expected<void> read_snapshot(const std::function<Expected<void>(ByteView)>& chunk);
 
-  // Appends and makes durable with one write and one sync (two if a segment ends). Requires: entries follow the log's last and each other.
+  // Appends and makes durable with one write and one sync (two more if a segment ends). Requires: entries follow the log's last and each other.
   // `committed` is the mark to record.
   Expected<void> append(std::span<const Entry> entries, Zxid committed);
-  // Drops every entry after `last`. Requires: `last` is in the log, or is the snapshot's zxid.
+  // Drops every entry after `last`. Fails with: `last` is neither in the log nor the snapshot's zxid, or lies below what is known to be committed.
   Expected<void> truncate_after(Zxid last);
   Expected<void> save_accepted_epoch(Epoch epoch);
   Expected<void> save_current_epoch(Epoch epoch);
@@ -84,6 +85,7 @@ class Store {
   Expected<void> snapshot_begin(SnapshotOrigin origin, Zxid zxid);
   Expected<void> snapshot_chunk(SnapshotOrigin origin, ByteView chunk);
   // kReceived: afterwards the log is empty and continues after `zxid` of begin.
+  // An own one that is under way then is dropped: its chunks and its finish do nothing. Likewise after snapshot_abandon(kOwn).
   Expected<void> snapshot_finish(SnapshotOrigin origin);
   void snapshot_abandon(SnapshotOrigin origin);
 

@@ -393,12 +393,14 @@ std::string TxnLog::path_of(const Segment& segment) const {
 }
 
 Problem TxnLog::damaged(const Segment& segment, const SegmentScan& scan) const {
-  const std::string proof =
-      scan.tail == SegmentScan::Tail::kDamaged
-          ? fmt::format("the record at offset {} shows that it was durable", scan.proof)
-          : std::string{"a later segment shows that it was durable"};
+  std::string why{"a later segment shows that it was durable"};
+  if (scan.tail == SegmentScan::Tail::kDamaged) {
+    why = scan.proof == scan.end
+              ? std::string{"it does not follow the one before it"}
+              : fmt::format("the record at offset {} shows that it was durable", scan.proof);
+  }
   return Problem{fmt::format("{}: the record at offset {} is damaged ({}); {}",
-                             disk_.describe(path_of(segment)), scan.end, proof, kStartEmpty)};
+                             disk_.describe(path_of(segment)), scan.end, why, kStartEmpty)};
 }
 
 }  // namespace zkfs::storage

@@ -45,6 +45,9 @@ struct Context {
   // disk works in order, and no message that rests on one is sent before it is durable.
   Epoch accepted_epoch;
   Epoch current_epoch;
+  // The highest promise of anybody that this member has heard of, as leader. Only an epoch above it
+  // can be followed by all; a new leadership begins there instead of one above its own last.
+  Epoch promise_heard;
   History history;
   Random random;
   // The election's logical clock.

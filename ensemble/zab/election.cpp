@@ -135,8 +135,7 @@ void Election::join_on_its_word() {
     if (said.vote.leader != id || !leads(id)) continue;
     if (best == nullptr || said.vote.epoch > best->vote.epoch) best = &said;
   }
-  // A copy: what is joined lives in settled_.
-  if (best != nullptr) join(Notification{*best});
+  if (best != nullptr) join(*best);
 }
 
 bool Election::all_connected_agree() const {

@@ -12,7 +12,7 @@ namespace zkfs::zab {
 
 Leader::Leader(Context& context, Instant now)
     : context_(context),
-      highest_promise_(context.accepted_epoch),
+      highest_promise_(std::max(context.accepted_epoch, context.promise_heard)),
       ping_at_(now),
       deadline_(now + context.config.discovery_timeout) {
   infos_.insert(context_.config.self);
@@ -39,6 +39,7 @@ void Leader::follower_info(ServerId from, const FollowerInfo& m, Instant now) {
   learner.tag = m.tag;
   learner.observer = m.observer || !context_.quorum.is_voter(from);
   learner.heard = now;
+  context_.promise_heard = std::max(context_.promise_heard, m.accepted_epoch);
   if (phase_ == Phase::kDiscovery) {
     // An observer's promise raises the epoch as well, but does not count (9.5 step 2).
     highest_promise_ = std::max(highest_promise_, m.accepted_epoch);

@@ -116,7 +116,10 @@ void Zab::on_notification(ServerId from, const Notification& n, Instant now) {
   } else if (n.state == PeerState::kLooking) {
     if (auto* learner = std::get_if<Learner>(&role_); learner != nullptr && from == leader()) {
       learner->leader_looks();
-      if (learner->ended()) return;
+      if (learner->ended()) {
+        check_role(now);
+        return on_notification(from, n, now);  // a vote of the election that begins
+      }
     }
     // Rule 9: answer whoever looks.
     context_.send(from, own_notification());

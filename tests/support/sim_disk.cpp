@@ -205,8 +205,10 @@ class SimDisk::SimFile final : public storage::File {
 
   Expected<void> sync() override {
     if (!alive() || !machine_->admit()) return dead("fdatasync");
-    if (Machine::strike(machine_->syncs_left))
+    if (Machine::strike(machine_->syncs_left)) {
+      inode_->dirty.clear();
       return failure(path_, "fdatasync", "Input/output error");
+    }
     inode_->sync();
     return {};
   }

@@ -5,26 +5,30 @@
 //
 // Fault model. At crash(random):
 //   - File contents. Since the last sync() of a file each 512-byte sector that was written is
-//   independently kept, dropped (its bytes as
-//     of the last sync, zeros beyond the former end), or torn (old and new bytes on either side of
-//     some point within it). A size that changed is the old one or the new one; growing by lay_out
-//     counts as writing zeros.
+//     independently kept, dropped (its bytes as of the last sync, zeros beyond the former end), or
+//     torn (old and new bytes on either side of some point within it). A size that changed is the
+//     old one or the new one; growing by lay_out counts as writing zeros.
 //   - Names. Operations on a directory (create, rename, remove, make_directory) since its last
-//   sync_directory survive as a prefix of
-//     their order, of any length. A file is lost with its last name. Syncing a file does not make
-//     its name durable.
+//     sync_directory survive as a prefix of their order, of any length. A file is lost with its
+//     last name. Syncing a file does not make its name durable.
 //   - The content of a file belongs to the file, not to its name: a rename that survives does not
-//   make unsynced bytes durable.
+//     make unsynced bytes durable.
 //   - The lock is released, and Files opened before fail from then on.
+//
 // restart() is the death of the process alone: nothing is lost, nothing becomes durable, the lock
-// is released. stop_after(n): the machine stops n changes (write, sync, lay_out, truncate, create,
-// rename, remove, make/sync directory) from now; that change and all calls after it fail and do
-// nothing, until crash() or restart(). So a crash can fall between any two steps inside storage.
-// never_stop() takes that back.
-// fail_sync(n), fail_write(n): the n-th one from now fails (1 is the next); what it was about stays
-// unsynced resp. is written in part. set_space(bytes): room for the contents of all files; a write
-// or lay_out beyond it fails with "No space left on device". corrupt(path, offset): one byte
-// changes for good, durable or not.
+//   is released.
+// stop_after(n): the machine stops n changes from now (write, sync, lay_out, truncate, create,
+//   rename, remove, make and sync directory). The one after them and all other calls fail and do
+//   nothing until crash() or restart(). So a crash can fall between any two steps inside storage.
+//   never_stop() takes it back.
+// fail_sync(n), fail_write(n): the n-th one from now fails (1 is the next). A write that fails is
+// done
+//   by half. After a sync of a file that fails, what it should have made durable is still read, but
+//   counts as clean (as in Linux's page cache): no later sync makes it durable, only writing it
+//   anew.
+// set_space(bytes): room for the contents of all files; a write or lay_out beyond it fails with
+//   "No space left on device".
+// corrupt(path, offset): one byte changes for good, in what is durable too.
 //
 // Cost: memory of twice the files' sizes; a write is a copy and a few integers, a sync copies the
 // sectors written since the last one.

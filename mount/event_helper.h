@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// EventHelper: the process that performs VFS calls on our own mount so that the kernel emits
+// inotify events for changes made on other servers (architecture.md fact 5, reference/fuse.md
+// section 2). A process of its own, forked before /dev/fuse is opened: these calls wait for our
+// daemon and for directory locks held by users' requests; in the daemon they could end in a thread
+// that not even SIGKILL frees.
+//
+// It works on a private clone of the mount (open_tree), so it neither keeps the mount busy nor
+// strays into filesystems mounted on top, and reaches parents by file handle (open_by_handle_at):
+// ESTALE there means that the kernel does not hold that directory, so nobody can be watching, and
+// the poke is skipped without a request. It dies with the daemon (PDEATHSIG, end of the socket) and
+// holds nothing of it: all descriptors but its socket are closed. Several workers (processes),
+// directories hashed over them, so that one stuck on a locked directory does not stop the others.
+//
+// A watched inode may have lost its dentry (memory pressure); the kernel then cannot decode the
+// handle of a directory either. So a poke carries the parent's path too, and after ESTALE the
+// worker walks it and compares handles.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ensemble/base/error.h"
+#include "mount/node_id.h"
+
+namespace zkfs::mount {
+
+// One set of calls to perform. `token` comes back when it is done.
+struct Poke {
+  enum class Kind : std::uint8_t {
+    kModify,      // utimensat(mtime now), then open for writing + close: MODIFY, OPEN, CLOSE_WRITE
+    kAttributes,  // utimensat(both times): ATTRIB. Not chmod, which would follow a symlink
+    kCreateFile,  // openat(O_CREAT|O_EXCL), close: CREATE, OPEN, CLOSE_WRITE
+    kCreateWithData,  // as kCreateFile, with the mtime set in between: CREATE, OPEN, MODIFY,
+                      // CLOSE_WRITE, which is what `echo x > new` shows
+    kCreateSymlink,  // symlinkat: CREATE
+    kMakeDirectory,  // mkdirat: CREATE,ISDIR
+    kUnlink,         // unlinkat: DELETE, DELETE_SELF
+    kRemoveDirectory,
+    kRename,    // renameat(parent/name -> other_parent/other_name)
+    kExchange,  // renameat2(RENAME_EXCHANGE)
+  };
+  std::uint64_t token = 0;
+  Kind kind = Kind::kModify;
+  NodeId parent = 0;  // directory node
+  std::string name;
+  NodeId other_parent = 0;
+  std::string other_name;
+  // Paths of the two parents from the root of the mount without a leading '/', as shown; empty if
+  // not known (and for the root).
+  std::string parent_path;
+  std::string other_path;
+};
+
+class EventHelper {
+ public:
+  // Forks the workers. Must be called while this process has one thread and no /dev/fuse open,
+  // after daemonizing: the workers die with the thread that calls it.
+  static Expected<std::unique_ptr<EventHelper>> spawn(int workers);
+  // Closes the sockets, which ends the workers, and reaps them (they may be inside a call on the
+  // mount: unmount or abort the connection first). Waits a second, kills, waits another one; a
+  // worker that even SIGKILL does not free is left to init, which reaps it after this process.
+  ~EventHelper();
+
+  // Tells the workers to clone the mount at `mountpoint` (mounted and answering). Does not wait;
+  // each worker reports the outcome as the completion of token 0. Without a clone each poke ends
+  // with the error of the attempt.
+  void attach(const std::string& mountpoint);
+  // Tells them to drop the clone: first step of unmounting.
+  void detach();
+
+  // True if a request with this pid comes from a worker.
+  [[nodiscard]] bool is_worker(pid_t pid) const;
+
+  // Workers are numbered from 0; a number is not used again after its worker's death.
+  [[nodiscard]] std::size_t worker_count() const;
+  [[nodiscard]] std::size_t living_count() const;
+  // Which one has this pid; empty if none or dead.
+  [[nodiscard]] std::optional<std::size_t> worker_of(pid_t pid) const;
+  // Which one pokes in this directory: the same one as long as it lives. Empty if all are dead.
+  [[nodiscard]] std::optional<std::size_t> worker_for(NodeId directory) const;
+  // Its socket; -1 once it is dead.
+  [[nodiscard]] int descriptor(std::size_t worker) const;
+
+  // Sends a poke to the worker of its parent directory; false if that worker is gone or its socket
+  // is full (then keep it and try again when readable() told of a completion).
+  bool send(const Poke& poke);
+
+  // Descriptors to wait on for reading; for each that is readable call receive(), which calls
+  // `done(token, error)` per finished poke (error 0, or an errno: ESTALE = nobody holds the
+  // directory). Returns false if that worker has died.
+  [[nodiscard]] std::vector<int> descriptors() const;
+  bool receive(int descriptor, const std::function<void(std::uint64_t token, int error)>& done);
+
+ private:
+  struct State;
+  explicit EventHelper(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace zkfs::mount

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Directories. A listing is of the numbers a directory's children had when it was begun, so offsets
+// stay valid while others create and remove entries: what is gone by then is left out, nothing is
+// shown twice. Offset 0 begins anew.
+#include <dirent.h>
+
+#include <cerrno>
+#include <string>
+
+#include "mount/filesystem.h"
+
+namespace zkfs::mount {
+
+namespace {
+
+// Offsets: after ".", "..", ".@data", then after each child.
+constexpr off_t kAfterDot = 1;
+constexpr off_t kAfterDotDot = 2;
+constexpr off_t kAfterData = 3;
+
+// Fills a buffer of the size the kernel asked for.
+class Listing {
+ public:
+  Listing(std::string& buffer, std::size_t size, bool plus) : buffer_(buffer), plus_(plus) {
+    if (buffer_.size() < size) buffer_.resize(size);
+    room_ = size;
+  }
+
+  // False if it does not fit.
+  bool add(const std::string& name, const fuse_entry_param& entry, off_t next) {
+    char* at = buffer_.data() + used_;
+    const std::size_t room = room_ - used_;
+    const std::size_t length =
+        plus_ ? fuse_add_direntry_plus(nullptr, at, room, name.c_str(), &entry, next)
+              : fuse_add_direntry(nullptr, at, room, name.c_str(), &entry.attr, next);
+    if (length > room) return false;
+    used_ += length;
+    return true;
+  }
+
+  [[nodiscard]] std::string_view bytes() const { return {buffer_.data(), used_}; }
+
+ private:
+  std::string& buffer_;
+  bool plus_;
+  std::size_t room_ = 0;
+  std::size_t used_ = 0;
+};
+
+fuse_entry_param plain(std::uint64_t ino, mode_t type) {
+  fuse_entry_param param{};
+  param.attr.st_ino = ino;
+  param.attr.st_mode = type;
+  return param;
+}
+
+}  // namespace
+
+void Filesystem::opendir(Reply reply, NodeId node, fuse_file_info info) {
+  const bool control = face_of(node) == Face::kControl;
+  if (!control && refuse_read(reply)) return;
+  if (!control && !znode_of(node)) return reply.error(ENOENT);
+  info.fh = directories_.add(DirectoryHandle{.node = node, .children = {}});
+  reply.open(info);
+}
+
+void Filesystem::releasedir(Reply reply, Handle handle) {
+  directories_.erase(handle);
+  reply.ok();
+}
+
+void Filesystem::fill(DirectoryHandle& directory) {
+  const auto znode = znode_of(directory.node);
+  directory.loaded = true;
+  directory.with_data = znode && !znode->data.empty();
+  directory.children = znode ? tree().children_of(znode->ino) : std::vector<Ino>{};
+}
+
+void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t offset, bool plus) {
+  DirectoryHandle* directory = directories_.find(handle);
+  if (directory == nullptr) return reply.error(EBADF);
+  if (face_of(directory->node) == Face::kControl) {
+    return read_control_directory(std::move(reply), size, offset, plus);
+  }
+  if (refuse_read(reply)) return;
+  if (offset == 0 || !directory->loaded) fill(*directory);
+  const Ino self = resolve(directory->node);
+  const auto znode = tree().find(self);
+  Listing listing(scratch_, size, plus);
+  bool room = true;
+  if (offset < kAfterDot) room = listing.add(".", plain(self.value, S_IFDIR), kAfterDot);
+  if (room && offset < kAfterDotDot) {
+    const Ino up = znode && znode->parent ? znode->parent : kRootIno;
+    room = listing.add("..", plain(up.value, S_IFDIR), kAfterDotDot);
+  }
+  if (room && offset < kAfterData && directory->with_data && znode) {
+    const fuse_entry_param param = entry(*znode, file_node(self));
+    room = listing.add(std::string(kDataName), param, kAfterData);
+    if (room && plus) parts_.inodes.looked_up(param.ino);
+  }
+  const std::size_t first = offset > kAfterData ? static_cast<std::size_t>(offset - kAfterData) : 0;
+  for (std::size_t i = first; room && i < directory->children.size(); ++i) {
+    const auto child = tree().find(directory->children[i]);
+    if (!child || child->parent != self) continue;
+    const fuse_entry_param param = entry(*child, natural_node(*child));
+    room = listing.add(
+        shown_name(child->name), param, kAfterData + static_cast<off_t>(i) + 1);
+    if (room && plus) parts_.inodes.looked_up(param.ino);
+  }
+  reply.bytes(listing.bytes());
+}
+
+void Filesystem::read_control_directory(Reply reply, std::size_t size, off_t offset, bool plus) {
+  Listing listing(scratch_, size, plus);
+  bool room = true;
+  if (offset < kAfterDot) room = listing.add(".", plain(Control::directory(), S_IFDIR), kAfterDot);
+  if (room && offset < kAfterDotDot) {
+    room = listing.add("..", plain(kRootIno.value, S_IFDIR), kAfterDotDot);
+  }
+  const auto names = Control::names();
+  const std::size_t first = offset > kAfterData ? static_cast<std::size_t>(offset - kAfterData) : 0;
+  for (std::size_t i = first; room && i < names.size(); ++i) {
+    fuse_entry_param param{};
+    param.ino = *Control::find(names[i]);
+    param.attr = parts_.control.attributes(param.ino);
+    room = listing.add(names[i], param, kAfterData + static_cast<off_t>(i) + 1);
+    if (room && plus) parts_.inodes.looked_up(param.ino);
+  }
+  reply.bytes(listing.bytes());
+}
+
+void Filesystem::mkdir(Reply reply, NodeId parent, Name name, mode_t mode) {
+  Place place = new_place(parent, name);
+  if (place.kind == Place::Kind::kRefused) return reply.error(place.error);
+  if (place.kind != Place::Kind::kChild) return reply.error(EEXIST);
+  server::CreateRequest request;
+  request.kind = tree::NodeKind::kDirectory;
+  request.acl = acl_for(
+      Ownership{.mode = mode & 0777U, .uid = reply.uid(), .gid = reply.gid()}, true, {});
+  make_node(std::move(reply), std::move(place), parent, name, std::move(request));
+}
+
+void Filesystem::rmdir(Reply reply, NodeId parent, Name name) {
+  const Place place = find_place(parent, name);
+  if (place.kind == Place::Kind::kControl) return reply.error(EPERM);
+  // `leaf@dir` is another view of a file; `unlink leaf` removes it.
+  if (place.kind == Place::Kind::kDirectory) return reply.error(EBUSY);
+  if (place.kind == Place::Kind::kData) return reply.error(ENOTDIR);
+  if (place.kind == Place::Kind::kRefused) return reply.error(place.error);
+  remove(std::move(reply), place.parent, place.name, true);
+}
+
+void Filesystem::make_node(
+    Reply reply, Place place, NodeId parent, Name ghost, server::CreateRequest request) {
+  const Creation creation{.parent = place.parent,
+                          .name = place.name,
+                          .ghost = std::string(ghost),
+                          .marker = place.marker,
+                          .ownership = {},
+                          .make_parent_directory = is_leaf_as_directory(parent)};
+  server::CreateRequest base = create_request(creation);
+  base.acl = std::move(request.acl);
+  base.kind = request.kind;
+  base.data = std::move(request.data);
+  const std::size_t index = creation.make_parent_directory ? 1 : 0;
+  change(std::move(reply),
+         with_parent_made(creation, {std::move(base)}),
+         [this, creation, index](Reply answered, const Outcome& outcome) {
+           const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
+           const auto znode = tree().find(made.ino);
+           // Made, and removed again by another before we could answer.
+           if (!znode) return answered.error(ENOENT);
+           const NodeId node = natural_node(*znode);
+           answered.entry(enter(*znode, node));
+           announce_name(creation, node, znode->name);
+         });
+}
+
+}  // namespace zkfs::mount

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount/fuse_ops.h"
+
+#include <cerrno>
+#include <optional>
+
+#include "mount/fuse_channel.h"
+
+namespace zkfs::mount {
+
+namespace {
+
+FuseUser& user(fuse_req_t request) {
+  return *static_cast<FuseUser*>(fuse_req_userdata(request));
+}
+
+Filesystem& filesystem(fuse_req_t request) {
+  return user(request).filesystem;
+}
+
+// Not null if the request is a worker's.
+Replay* worker(fuse_req_t request) {
+  Replay& replay = user(request).replay;
+  return replay.is_worker(fuse_req_ctx(request)->pid) ? &replay : nullptr;
+}
+
+bool is_workers_handle(const fuse_file_info* info) {
+  return info != nullptr && (info->fh & Replay::kHandleBit) != 0;
+}
+
+std::optional<Filesystem::Handle> handle_of(const fuse_file_info* info) {
+  return info == nullptr ? std::nullopt : std::optional(info->fh);
+}
+
+void on_init(void* /*user*/, fuse_conn_info* connection) {
+  FuseChannel::negotiate(*connection);
+}
+
+void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  if (Replay* replay = worker(request)) return replay->lookup(Reply(request), parent, name);
+  filesystem(request).lookup(Reply(request), parent, name);
+}
+
+void on_forget(fuse_req_t request, fuse_ino_t node, std::uint64_t count) {
+  filesystem(request).forget(node, count);
+  fuse_reply_none(request);
+}
+
+void on_forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
+  for (std::size_t i = 0; i < count; ++i) {
+    filesystem(request).forget(forgets[i].ino, forgets[i].nlookup);
+  }
+  fuse_reply_none(request);
+}
+
+void on_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  if (Replay* replay = worker(request)) return replay->getattr(Reply(request), node);
+  filesystem(request).getattr(Reply(request), node, handle_of(info));
+}
+
+void on_setattr(
+    fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_set, fuse_file_info* info) {
+  if (Replay* replay = worker(request)) return replay->setattr(Reply(request), node);
+  const Filesystem::Wanted wanted{.attr = *attr, .to_set = to_set};
+  filesystem(request).setattr(Reply(request), node, wanted, handle_of(info));
+}
+
+void on_readlink(fuse_req_t request, fuse_ino_t node) {
+  filesystem(request).readlink(Reply(request), node);
+}
+
+void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t) {
+  filesystem(request).mknod(Reply(request), parent, name, mode);
+}
+
+void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
+  if (Replay* replay = worker(request)) return replay->mkdir(Reply(request), parent, name, mode);
+  filesystem(request).mkdir(Reply(request), parent, name, mode);
+}
+
+void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  if (Replay* replay = worker(request)) return replay->unlink(Reply(request), parent, name);
+  filesystem(request).unlink(Reply(request), parent, name);
+}
+
+void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  if (Replay* replay = worker(request)) return replay->rmdir(Reply(request), parent, name);
+  filesystem(request).rmdir(Reply(request), parent, name);
+}
+
+void on_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
+  if (Replay* replay = worker(request)) return replay->symlink(Reply(request), parent, name);
+  filesystem(request).symlink(Reply(request), target, parent, name);
+}
+
+void on_rename(fuse_req_t request,
+               fuse_ino_t parent,
+               const char* name,
+               fuse_ino_t new_parent,
+               const char* new_name,
+               unsigned flags) {
+  if (Replay* replay = worker(request)) {
+    return replay->rename(Reply(request), parent, name, new_parent, new_name);
+  }
+  filesystem(request).rename(Reply(request), {parent, name, new_parent, new_name, flags});
+}
+
+// A znode has one name.
+void on_link(fuse_req_t request, fuse_ino_t, fuse_ino_t, const char*) {
+  Reply(request).error(EPERM);
+}
+
+void on_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  if (Replay* replay = worker(request)) return replay->open(Reply(request), node, *info);
+  filesystem(request).open(Reply(request), node, *info);
+}
+
+void on_create(
+    fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
+  if (Replay* replay = worker(request)) {
+    return replay->create(Reply(request), parent, name, mode, *info);
+  }
+  filesystem(request).create(Reply(request), parent, name, mode, *info);
+}
+
+void on_read(
+    fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  if (is_workers_handle(info)) return Reply(request).bytes({});
+  filesystem(request).read(Reply(request), info->fh, size, offset);
+}
+
+void on_write(fuse_req_t request,
+              fuse_ino_t,
+              const char* bytes,
+              std::size_t size,
+              off_t offset,
+              fuse_file_info* info) {
+  if (is_workers_handle(info)) return Reply(request).write(size);
+  filesystem(request).write(Reply(request), {bytes, size}, offset, *info);
+}
+
+void on_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  if (is_workers_handle(info)) return Reply(request).ok();
+  filesystem(request).flush(Reply(request), *info);
+}
+
+void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  if (is_workers_handle(info)) return Reply(request).ok();
+  filesystem(request).release(Reply(request), info->fh);
+}
+
+void on_fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
+  if (is_workers_handle(info)) return Reply(request).ok();
+  filesystem(request).fsync(Reply(request), handle_of(info));
+}
+
+void on_opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  filesystem(request).opendir(Reply(request), node, *info);
+}
+
+void on_readdir(
+    fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  filesystem(request).readdir(Reply(request), info->fh, size, offset, false);
+}
+
+void on_readdirplus(
+    fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+  filesystem(request).readdir(Reply(request), info->fh, size, offset, true);
+}
+
+void on_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  filesystem(request).releasedir(Reply(request), info->fh);
+}
+
+// Its handle is a directory's: not a file with something to commit.
+void on_fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
+  filesystem(request).fsync(Reply(request), std::nullopt);
+}
+
+void on_statfs(fuse_req_t request, fuse_ino_t) {
+  filesystem(request).statfs(Reply(request));
+}
+
+void on_setxattr(fuse_req_t request,
+                 fuse_ino_t node,
+                 const char* name,
+                 const char* value,
+                 std::size_t size,
+                 int) {
+  filesystem(request).setxattr(Reply(request), node, name, {value, size});
+}
+
+void on_getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t size) {
+  filesystem(request).getxattr(Reply(request), node, name, size);
+}
+
+void on_listxattr(fuse_req_t request, fuse_ino_t node, std::size_t size) {
+  filesystem(request).listxattr(Reply(request), node, size);
+}
+
+void on_removexattr(fuse_req_t request, fuse_ino_t, const char* name) {
+  filesystem(request).removexattr(Reply(request), name);
+}
+
+// Any other answer makes files look like terminals (fuse.md 4.2).
+void on_ioctl(fuse_req_t request,
+              fuse_ino_t,
+              unsigned,
+              void*,
+              fuse_file_info*,
+              unsigned,
+              const void*,
+              std::size_t,
+              std::size_t) {
+  Reply(request).error(ENOTTY);
+}
+
+fuse_lowlevel_ops make_operations() {
+  fuse_lowlevel_ops ops{};
+  ops.init = on_init;
+  ops.lookup = on_lookup;
+  ops.forget = on_forget;
+  ops.forget_multi = on_forget_multi;
+  ops.getattr = on_getattr;
+  ops.setattr = on_setattr;
+  ops.readlink = on_readlink;
+  ops.mknod = on_mknod;
+  ops.mkdir = on_mkdir;
+  ops.unlink = on_unlink;
+  ops.rmdir = on_rmdir;
+  ops.symlink = on_symlink;
+  ops.rename = on_rename;
+  ops.link = on_link;
+  ops.open = on_open;
+  ops.create = on_create;
+  ops.read = on_read;
+  ops.write = on_write;
+  ops.flush = on_flush;
+  ops.release = on_release;
+  ops.fsync = on_fsync;
+  ops.opendir = on_opendir;
+  ops.readdir = on_readdir;
+  ops.readdirplus = on_readdirplus;
+  ops.releasedir = on_releasedir;
+  ops.fsyncdir = on_fsyncdir;
+  ops.statfs = on_statfs;
+  ops.setxattr = on_setxattr;
+  ops.getxattr = on_getxattr;
+  ops.listxattr = on_listxattr;
+  ops.removexattr = on_removexattr;
+  ops.ioctl = on_ioctl;
+  return ops;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& fuse_operations() {
+  static const fuse_lowlevel_ops operations = make_operations();
+  return operations;
+}
+
+}  // namespace zkfs::mount

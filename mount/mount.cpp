@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount/mount.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include <asio/post.hpp>
+#include <fmt/core.h>
+
+#include "ensemble/base/log.h"
+#include "mount/control.h"
+#include "mount/filesystem.h"
+#include "mount/fuse_channel.h"
+#include "mount/fuse_ops.h"
+#include "mount/inode_table.h"
+#include "mount/mount_point.h"
+#include "mount/mount_session.h"
+#include "mount/parking.h"
+#include "mount/quorum_gate.h"
+#include "mount/replay.h"
+
+namespace zkfs::mount {
+
+// Members in the order of dependence; destroyed the other way round.
+struct Mount::State final : server::ChangeSubscriber {
+  State(asio::io_context& io,
+        server::Door& d,
+        MountOptions o,
+        ControlFiles files,
+        std::unique_ptr<EventHelper> h,
+        std::function<Instant()> now)
+      : context(io),
+        door(d),
+        options(std::move(o)),
+        helper(std::move(h)),
+        control(door, std::move(files)),
+        parking(context, now),
+        gate(door, parking, options, now),
+        session(door, options.session_timeout_ms, owner_text()),
+        replay(context, door, inodes, helper.get()),
+        filesystem({context,
+                    door,
+                    session,
+                    parking,
+                    gate,
+                    inodes,
+                    replay,
+                    control,
+                    options,
+                    std::move(now)}),
+        user{filesystem, replay},
+        point(context) {}
+
+  std::string owner_text() const {
+    return fmt::format("node {} mount {}", door.status().self, options.mountpoint);
+  }
+
+  void applied(const server::AppliedTxn& txn) override {
+    if (!serving) return;
+    filesystem.applied(txn);
+    replay.applied(txn);
+  }
+
+  void replaced(const tree::DataTree& before, const tree::DataTree& after) override {
+    if (serving) replay.replaced(before, after);
+  }
+
+  void quorum_changed(bool in_quorum) override {
+    if (serving) filesystem.quorum_changed(in_quorum);
+  }
+
+  void ended() {
+    if (!serving || !unmounted) return;
+    asio::post(context, [call = std::exchange(unmounted, nullptr)] { call(); });
+  }
+
+  asio::io_context& context;
+  server::Door& door;
+  MountOptions options;
+  std::unique_ptr<EventHelper> helper;
+  InodeTable inodes;
+  Control control;
+  Parking parking;
+  QuorumGate gate;
+  MountSession session;
+  Replay replay;
+  Filesystem filesystem;
+  FuseUser user;
+  MountPoint point;
+  std::unique_ptr<FuseChannel> channel;
+  std::function<void()> unmounted;
+  bool serving = false;
+};
+
+Mount::Mount(asio::io_context& context,
+             server::Door& door,
+             MountOptions options,
+             ControlFiles control,
+             std::unique_ptr<EventHelper> helper,
+             std::function<Instant()> now)
+    : state_(std::make_unique<State>(context,
+                                     door,
+                                     std::move(options),
+                                     std::move(control),
+                                     std::move(helper),
+                                     std::move(now))) {}
+
+Mount::~Mount() {
+  stop();
+}
+
+Expected<void> Mount::start(std::function<void()> unmounted) {
+  State& s = *state_;
+  const auto fd = s.point.mount(s.options);
+  if (!fd) return std::unexpected(fd.error());
+  auto channel =
+      FuseChannel::open(s.context, *fd, fuse_operations(), &s.user, [&s] { s.ended(); });
+  if (!channel) {
+    s.point.unmount();
+    return std::unexpected(channel.error());
+  }
+  s.channel = std::move(*channel);
+  if (const auto answered = s.channel->answer_init(); !answered) {
+    s.point.unmount();
+    s.channel.reset();
+    return std::unexpected(answered.error());
+  }
+  s.serving = true;
+  s.unmounted = std::move(unmounted);
+  s.door.subscribe(&s);
+  s.session.start();
+  s.channel->serve();
+  s.point.watch([&s] { s.ended(); });
+  if (s.helper) s.helper->attach(s.options.mountpoint);
+  s.replay.start();
+  ZKFS_LOG_INFO(mount, "mounted at {}", s.options.mountpoint);
+  return {};
+}
+
+void Mount::stop() {
+  State& s = *state_;
+  if (!std::exchange(s.serving, false)) return;
+  s.replay.stop();
+  if (s.helper) s.helper->detach();
+  s.filesystem.stop();
+  s.parking.stop();
+  s.session.stop();
+  s.point.unmount();
+  // Closing the connection fails whatever the kernel still has for us.
+  s.channel.reset();
+  ZKFS_LOG_INFO(mount, "unmounted {}", s.options.mountpoint);
+}
+
+void Mount::tick() {
+  state_->parking.tick();
+}
+
+}  // namespace zkfs::mount

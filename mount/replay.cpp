@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of this server's own changes is replayed. The kernel fired the event itself, except where it
+// did not ask for the change: a znode that became a directory (it was asked for a child); the
+// ephemerals of a session that ended. And except where an older poke about the same name is still
+// pending: it comes after the kernel's own event, so that the last event would tell of the state
+// before the last change; then the local change is shown once more, behind it.
+#include "mount/replay.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
+
+#include "ensemble/base/limits.h"
+#include "ensemble/base/log.h"
+#include "mount/replay_plan.h"
+#include "mount/replay_queue.h"
+#include "mount/view.h"
+
+namespace zkfs::mount {
+
+namespace {
+
+using tree::Change;
+
+// Pokes sent to one worker and not done. More than one, so that it need not wait for us between
+// two; few, so that a ghost's rename, which overtakes only what was not sent, comes soon.
+constexpr std::size_t kWindow = 8;
+
+constexpr std::uint64_t kReplayHandle = Replay::kHandleBit | 1U;
+
+bool creates(Poke::Kind kind) {
+  return kind == Poke::Kind::kCreateFile || kind == Poke::Kind::kCreateWithData ||
+         kind == Poke::Kind::kCreateSymlink || kind == Poke::Kind::kMakeDirectory;
+}
+
+bool removes(Poke::Kind kind) {
+  return kind == Poke::Kind::kUnlink || kind == Poke::Kind::kRemoveDirectory;
+}
+
+bool moves(Poke::Kind kind) {
+  return kind == Poke::Kind::kRename || kind == Poke::Kind::kExchange;
+}
+
+mode_t type_of(NodeId node) {
+  return face_of(node) == Face::kDirectory ? S_IFDIR : S_IFREG;
+}
+
+// Attributes of what the tree does not have (any more).
+struct stat tombstone(const ReplaySubject& subject) {
+  struct stat attr {};
+  attr.st_ino = ino_of(subject.node).value;
+  attr.st_mode = subject.type | (S_ISDIR(subject.type) ? 0755U : 0644U);
+  attr.st_nlink = S_ISDIR(subject.type) ? 2 : 1;
+  attr.st_size = static_cast<off_t>(subject.size);
+  return attr;
+}
+
+// At most one line a second.
+class Throttle {
+ public:
+  bool allow() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec == last_) return false;
+    last_ = now.tv_sec;
+    return true;
+  }
+
+ private:
+  time_t last_ = -1;
+};
+
+}  // namespace
+
+struct Replay::State {
+  State(asio::io_context& io, const server::Door& the_door, InodeTable& table, EventHelper* workers)
+      : context(io),
+        door(the_door),
+        inodes(table),
+        helper(workers),
+        queue(workers == nullptr ? 0 : workers->worker_count(),
+              limits::kReplayQueueMax,
+              [workers](NodeId directory) { return workers->worker_for(directory).value_or(0); }) {
+  }
+
+  asio::io_context& context;
+  const server::Door& door;
+  InodeTable& inodes;
+  EventHelper* helper;
+  ReplayQueue queue;
+  ReplayCounters counters;
+  bool running = false;
+  std::vector<std::unique_ptr<asio::posix::stream_descriptor>> descriptors;
+  // Handlers that outlive this object find it gone.
+  std::shared_ptr<State*> self = std::make_shared<State*>(this);
+  // Whether a held directory has data, where a change told; a Change tells only the size now.
+  std::unordered_map<NodeId, bool> directory_data;
+  Throttle overflow_log;
+  Throttle failure_log;
+
+  // --- from changes to the queue ---
+  void add(const Change& change, std::optional<bool> had_data);
+  void push(ReplayItem item);
+  std::optional<bool> learn_data(const Change& change);
+  [[nodiscard]] bool unseen_by_kernel(const server::AppliedTxn& txn, const Change& change) const;
+  void note_overflow();
+
+  // --- to the workers and back ---
+  void arm(std::size_t worker);
+  void drain(std::size_t worker);
+  void pump();
+  bool send_next(std::size_t worker);
+  void done(std::size_t worker, std::uint64_t token, int error);
+  void attached(int error);
+  void buried(std::size_t worker);
+  void turn_off();
+
+  // --- what the workers see ---
+  ReplayItem* current(pid_t pid);
+  std::optional<tree::Znode> znode_of(NodeId node) const;
+  fuse_entry_param entry_of(const ReplaySubject& subject) const;
+  std::optional<ReplaySubject> seen_at(const ReplayItem& item,
+                                       NodeId parent,
+                                       std::string_view name) const;
+  std::optional<ReplaySubject> seen_at(NodeId parent, std::string_view name) const;
+  struct stat attributes_of(const ReplayItem* item, NodeId node) const;
+  fuse_entry_param hand_out(const ReplaySubject& subject);
+  ReplayItem* creating(const Reply& reply, NodeId parent, std::string_view name);
+  void create_entry(Reply reply, NodeId parent, std::string_view name);
+  void remove(Reply reply, NodeId parent, std::string_view name);
+};
+
+// --- from changes to the queue ---
+
+// What the directory had before, and keeps what it has now.
+std::optional<bool> Replay::State::learn_data(const Change& change) {
+  const NodeId directory = directory_node(change.ino);
+  if (change.kind == Change::Kind::kDeleted || !inodes.held(directory)) {
+    directory_data.erase(directory);
+    return std::nullopt;
+  }
+  if (change.kind != Change::Kind::kData || !change.directory) return std::nullopt;
+  const bool has = change.data_size != 0;
+  const auto [known, is_new] = directory_data.try_emplace(directory, has);
+  if (is_new) return std::nullopt;
+  return std::exchange(known->second, has);
+}
+
+void Replay::State::add(const Change& change, std::optional<bool> had_data) {
+  std::vector<ReplayItem> items = plan_replay(change, {door.tree(), inodes}, had_data);
+  if (items.empty()) ++counters.skipped;
+  for (ReplayItem& item : items) push(std::move(item));
+}
+
+void Replay::State::push(ReplayItem item) {
+  if (queue.push(std::move(item)) == ReplayQueue::Pushed::kMerged) {
+    ++counters.merged;
+  } else {
+    ++counters.queued;
+  }
+  if (queue.overflowed() != counters.overflowed) note_overflow();
+}
+
+void Replay::State::note_overflow() {
+  counters.overflowed = queue.overflowed();
+  if (overflow_log.allow())
+    ZKFS_LOG_WARN(mount,
+                  "inotify replay: more than {} changes wait, some are not shown lost_total={}",
+                  limits::kReplayQueueMax,
+                  counters.overflowed);
+}
+
+bool Replay::State::unseen_by_kernel(const server::AppliedTxn& txn, const Change& change) const {
+  if (!txn.local || change.kind == Change::Kind::kBecameDirectory) return true;
+  if (change.kind == Change::Kind::kDeleted && !door.tree().find_session(txn.session)) return true;
+  const auto pending = [&](Ino parent, std::string_view name) {
+    return parent && queue.pending(directory_node(parent), shown_name(name));
+  };
+  if (change.kind == Change::Kind::kData && change.directory)
+    return pending(change.ino, kDataName);
+  return pending(change.parent, change.name) || pending(change.old_parent, change.old_name);
+}
+
+// --- to the workers and back ---
+
+void Replay::State::arm(std::size_t worker) {
+  if (helper->descriptor(worker) < 0) return;
+  descriptors[worker]->async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [weak = std::weak_ptr(self), worker](const asio::error_code& error) {
+        const auto state = weak.lock();
+        if (error || !state) return;
+        (*state)->drain(worker);
+        (*state)->pump();
+        (*state)->arm(worker);
+      });
+}
+
+// Takes in what the worker has finished. Done before each of its requests is looked at: it tells
+// of a poke's end before it begins the next one, so the request then belongs to queue.current().
+void Replay::State::drain(std::size_t worker) {
+  const int descriptor = helper->descriptor(worker);
+  if (descriptor < 0) return;
+  const bool alive = helper->receive(
+      descriptor, [&](std::uint64_t token, int error) { done(worker, token, error); });
+  if (!alive) buried(worker);
+}
+
+void Replay::State::pump() {
+  if (!running) return;
+  for (std::size_t worker = 0; worker < descriptors.size(); ++worker)
+    while (helper->descriptor(worker) >= 0 && queue.under_way(worker) < kWindow)
+      if (!send_next(worker)) break;
+}
+
+bool Replay::State::send_next(std::size_t worker) {
+  ReplayItem* item = queue.next(worker);
+  if (item == nullptr) return false;
+  Poke& poke = item->poke;
+  poke.parent_path = shown_path(door.tree(), poke.parent);
+  if (poke.other_parent != 0) poke.other_path = shown_path(door.tree(), poke.other_parent);
+  const bool taken = helper->send(poke);
+  poke.parent_path.clear();
+  poke.other_path.clear();
+  if (taken) queue.sent(worker);
+  return taken;
+}
+
+void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
+  if (token == 0) return attached(error);
+  const auto item = queue.finish(worker, token);
+  if (!item) return;
+  switch (error) {
+    case 0:
+      ++counters.done;
+      return;
+    // Nobody holds the directory, or the name in it is gone from the kernel's view.
+    case ESTALE:
+    case ENOENT:
+      ++counters.skipped;
+      return;
+    // The mount is going away.
+    case ENODEV:
+    case ENOTCONN:
+    case ECONNABORTED:
+      ++counters.skipped;
+      return turn_off();
+    default:
+      ++counters.failed;
+      if (failure_log.allow())
+        ZKFS_LOG_WARN(mount,
+                      "inotify replay: a change is not shown name={} kind={}: {} failed_total={}",
+                      item->poke.name,
+                      static_cast<int>(item->poke.kind),
+                      ::strerror(error),
+                      counters.failed);
+  }
+}
+
+void Replay::State::attached(int error) {
+  if (error == 0 || !running) return;
+  ZKFS_LOG_ERROR(mount,
+                 "inotify replay is off: the mount cannot be cloned: {}; changes made elsewhere "
+                 "show no events (CAP_SYS_ADMIN is needed)",
+                 ::strerror(error));
+  turn_off();
+}
+
+void Replay::State::turn_off() {
+  running = false;
+  queue.clear();
+}
+
+void Replay::State::buried(std::size_t worker) {
+  descriptors[worker]->release();
+  if (helper->living_count() == 0) {
+    if (running)
+      ZKFS_LOG_ERROR(mount,
+                     "inotify replay is off: all event workers are dead; changes made elsewhere "
+                     "show no events");
+    return turn_off();
+  }
+  ZKFS_LOG_WARN(mount, "event worker died, the others take over worker={}", worker);
+  // What had fired its event is not fired again.
+  if (const ReplayItem* item = queue.current(worker); item != nullptr && item->effected) {
+    queue.finish(worker, item->poke.token);
+    ++counters.done;
+  }
+  queue.lane_ended(worker);
+}
+
+// --- what the workers see ---
+
+ReplayItem* Replay::State::current(pid_t pid) {
+  const auto worker = helper == nullptr ? std::nullopt : helper->worker_of(pid);
+  if (!worker) return nullptr;
+  drain(*worker);
+  // The window may have emptied; keep the worker busy.
+  pump();
+  return queue.current(*worker);
+}
+
+std::optional<tree::Znode> Replay::State::znode_of(NodeId node) const {
+  const Face face = face_of(node);
+  if (face != Face::kFile && face != Face::kDirectory) return std::nullopt;
+  return door.tree().find(ino_of(node));
+}
+
+fuse_entry_param Replay::State::entry_of(const ReplaySubject& subject) const {
+  if (const auto znode = znode_of(subject.node)) return mount::entry(*znode, subject.node);
+  fuse_entry_param entry{};
+  entry.ino = subject.node;
+  entry.attr = tombstone(subject);
+  return entry;
+}
+
+// The name in the world that the poke needs. Empty: not there. Requires: the poke is about it.
+std::optional<ReplaySubject> Replay::State::seen_at(const ReplayItem& item,
+                                                    NodeId parent,
+                                                    std::string_view name) const {
+  const Poke& poke = item.poke;
+  const bool source = parent == poke.parent && name == poke.name;
+  if (creates(poke.kind) && !item.effected) return std::nullopt;
+  if (removes(poke.kind) && item.effected) return std::nullopt;
+  if (!moves(poke.kind)) return item.subject;
+  const ReplaySubject& before = source ? item.subject : item.target;
+  const ReplaySubject& after = source ? item.target : item.subject;
+  const bool vacated = source && item.effected && poke.kind == Poke::Kind::kRename;
+  const ReplaySubject& now = item.effected ? after : before;
+  if (vacated || now.node == 0) return std::nullopt;
+  return now;
+}
+
+// The name in the tree.
+std::optional<ReplaySubject> Replay::State::seen_at(NodeId parent, std::string_view name) const {
+  if (face_of(parent) != Face::kDirectory) return std::nullopt;
+  const Ino directory = ino_of(parent);
+  if (name == kDataName) {
+    if (!door.tree().find(directory)) return std::nullopt;
+    return ReplaySubject{file_node(directory)};
+  }
+  const auto child = door.tree().find_child(directory, real_name(name));
+  if (!child) return std::nullopt;
+  return ReplaySubject{natural_node(*child)};
+}
+
+struct stat Replay::State::attributes_of(const ReplayItem* item, NodeId node) const {
+  const bool concerned = item != nullptr && item->subject.node == node;
+  struct stat attr =
+      entry_of(concerned ? item->subject : ReplaySubject{.node = node, .type = type_of(node)}).attr;
+  // Otherwise the inode would get its link back, and never tell of its end.
+  const bool gone = concerned ? removes(item->poke.kind) && item->effected : !znode_of(node);
+  if (gone) attr.st_nlink = 0;
+  return attr;
+}
+
+fuse_entry_param Replay::State::hand_out(const ReplaySubject& subject) {
+  inodes.looked_up(subject.node);
+  return entry_of(subject);
+}
+
+ReplayItem* Replay::State::creating(const Reply& reply, NodeId parent, std::string_view name) {
+  ReplayItem* item = current(reply.pid());
+  const bool asked = item != nullptr && creates(item->poke.kind) && !item->effected &&
+                     item->poke.parent == parent && item->poke.name == name;
+  return asked ? item : nullptr;
+}
+
+void Replay::State::create_entry(Reply reply, NodeId parent, std::string_view name) {
+  ReplayItem* item = creating(reply, parent, name);
+  if (item == nullptr) return reply.error(EIO);
+  item->effected = true;
+  reply.entry(hand_out(item->subject));
+}
+
+void Replay::State::remove(Reply reply, NodeId parent, std::string_view name) {
+  ReplayItem* item = current(reply.pid());
+  const bool asked = item != nullptr && removes(item->poke.kind) &&
+                     item->poke.parent == parent && item->poke.name == name;
+  if (!asked) return reply.error(EIO);
+  item->effected = true;
+  reply.ok();
+}
+
+// --- Replay ---
+
+Replay::Replay(asio::io_context& context,
+               const server::Door& door,
+               InodeTable& inodes,
+               EventHelper* helper)
+    : state_(std::make_unique<State>(context, door, inodes, helper)) {}
+
+Replay::~Replay() {
+  // The sockets are the helper's.
+  for (const auto& descriptor : state_->descriptors)
+    if (descriptor->is_open()) descriptor->release();
+}
+
+void Replay::applied(const server::AppliedTxn& txn) {
+  State& state = *state_;
+  if (!state.running) return;
+  for (const Change& change : txn.changes) {
+    const std::optional<bool> had_data = state.learn_data(change);
+    if (state.unseen_by_kernel(txn, change)) state.add(change, had_data);
+  }
+  state.pump();
+}
+
+void Replay::replaced(const tree::DataTree& before, const tree::DataTree& after) {
+  State& state = *state_;
+  if (!state.running) return;
+  state.directory_data.clear();
+  for (const NetChange& net : net_difference(before, after, state.inodes)) {
+    state.learn_data(net.change);
+    std::vector<ReplayItem> items =
+        plan_replay(net.change, {after, state.inodes}, net.had_data);
+    for (ReplayItem& item : items) state.push(std::move(item));
+  }
+  // Not pumped here: the paths must be those of the new tree, which becomes current on return.
+  asio::post(state.context, [weak = std::weak_ptr(state.self)] {
+    if (const auto self = weak.lock()) (*self)->pump();
+  });
+}
+
+void Replay::rename_ghost(NodeId parent,
+                          std::string_view ghost,
+                          std::string_view name,
+                          NodeId node) {
+  State& state = *state_;
+  if (!state.running || ghost == name) return;
+  ReplayItem item;
+  item.poke.kind = Poke::Kind::kRename;
+  item.poke.parent = parent;
+  item.poke.name = ghost;
+  item.poke.other_parent = parent;
+  item.poke.other_name = name;
+  item.subject.node = node;
+  item.subject.type = type_of(node);
+  state.queue.push_urgent(std::move(item));
+  ++state.counters.queued;
+  state.pump();
+}
+
+void Replay::start() {
+  State& state = *state_;
+  if (state.helper == nullptr || state.running || state.helper->living_count() == 0) return;
+  state.running = true;
+  for (std::size_t worker = 0; worker < state.helper->worker_count(); ++worker) {
+    if (state.descriptors.size() <= worker)
+      state.descriptors.push_back(
+          std::make_unique<asio::posix::stream_descriptor>(state.context));
+    const int descriptor = state.helper->descriptor(worker);
+    if (descriptor < 0 || state.descriptors[worker]->is_open()) continue;
+    state.descriptors[worker]->assign(descriptor);
+    state.arm(worker);
+  }
+}
+
+void Replay::stop() {
+  state_->turn_off();
+}
+
+const ReplayCounters& Replay::counters() const {
+  return state_->counters;
+}
+
+bool Replay::idle() const {
+  State& state = *state_;
+  for (std::size_t worker = 0; worker < state.descriptors.size(); ++worker)
+    if (state.queue.under_way(worker) != 0) return false;
+  return state.queue.waiting() == 0;
+}
+
+bool Replay::is_worker(pid_t pid) const {
+  return state_->helper != nullptr && state_->helper->is_worker(pid);
+}
+
+void Replay::lookup(Reply reply, NodeId parent, std::string_view name) {
+  State& state = *state_;
+  const ReplayItem* item = state.current(reply.pid());
+  const Poke* poke = item == nullptr ? nullptr : &item->poke;
+  const bool source = poke != nullptr && poke->parent == parent && poke->name == name;
+  const bool target = poke != nullptr && poke->other_parent == parent && poke->other_name == name;
+  const auto found =
+      source || target ? state.seen_at(*item, parent, name) : state.seen_at(parent, name);
+  if (!found) return reply.error(ENOENT);
+  fuse_entry_param entry = state.hand_out(*found);
+  // The kernel takes a link from what a rename replaces. A target that lives on (its znode got the
+  // data) keeps one, so that its watches are not told of its end.
+  const bool replaced = target && poke->kind == Poke::Kind::kRename && !item->effected;
+  if (replaced && entry.attr.st_nlink < 2) entry.attr.st_nlink = 2;
+  reply.entry(entry);
+}
+
+void Replay::getattr(Reply reply, NodeId node) {
+  const ReplayItem* item = state_->current(reply.pid());
+  reply.attr(state_->attributes_of(item, node));
+}
+
+void Replay::setattr(Reply reply, NodeId node) {
+  ReplayItem* item = state_->current(reply.pid());
+  if (item != nullptr && item->poke.kind == Poke::Kind::kAttributes) item->effected = true;
+  reply.attr(state_->attributes_of(item, node));
+}
+
+void Replay::open(Reply reply, NodeId node, fuse_file_info info) {
+  ReplayItem* item = state_->current(reply.pid());
+  if (item != nullptr && item->subject.node == node && item->poke.kind == Poke::Kind::kModify)
+    item->effected = true;
+  info.fh = kReplayHandle;
+  info.direct_io = 1;
+  info.keep_cache = 1;
+  info.noflush = 1;
+  reply.open(info);
+}
+
+void Replay::create(
+    Reply reply, NodeId parent, std::string_view name, mode_t mode, fuse_file_info info) {
+  (void)mode;
+  ReplayItem* item = state_->creating(reply, parent, name);
+  if (item == nullptr) return reply.error(EIO);
+  item->effected = true;
+  info.fh = kReplayHandle;
+  info.direct_io = 1;
+  info.keep_cache = 1;
+  info.noflush = 1;
+  reply.create(state_->hand_out(item->subject), info);
+}
+
+void Replay::symlink(Reply reply, NodeId parent, std::string_view name) {
+  state_->create_entry(std::move(reply), parent, name);
+}
+
+void Replay::mkdir(Reply reply, NodeId parent, std::string_view name, mode_t mode) {
+  (void)mode;
+  state_->create_entry(std::move(reply), parent, name);
+}
+
+void Replay::unlink(Reply reply, NodeId parent, std::string_view name) {
+  state_->remove(std::move(reply), parent, name);
+}
+
+void Replay::rmdir(Reply reply, NodeId parent, std::string_view name) {
+  state_->remove(std::move(reply), parent, name);
+}
+
+void Replay::rename(Reply reply,
+                    NodeId parent,
+                    std::string_view name,
+                    NodeId new_parent,
+                    std::string_view new_name) {
+  ReplayItem* item = state_->current(reply.pid());
+  const bool asked = item != nullptr && moves(item->poke.kind) && item->poke.parent == parent &&
+                     item->poke.name == name && item->poke.other_parent == new_parent &&
+                     item->poke.other_name == new_name;
+  if (!asked) return reply.error(EIO);
+  item->effected = true;
+  reply.ok();
+}
+
+}  // namespace zkfs::mount

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount/task_state.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <string>
+
+#include <fmt/core.h>
+
+namespace zkfs::mount {
+
+namespace {
+
+constexpr std::uint64_t kExitingFlag = 0x4;  // PF_EXITING in field 9 of /proc/<tid>/stat
+
+std::string read_proc(pid_t thread, const char* file) {
+  const std::string path = fmt::format("/proc/{}/{}", thread, file);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  std::array<char, 4096> buffer;  // NOLINT: filled by read
+  const ssize_t length = ::read(fd, buffer.data(), buffer.size());
+  ::close(fd);
+  return length > 0 ? std::string(buffer.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+std::string_view field(std::string_view status, std::string_view name) {
+  const auto at = status.find(name);
+  if (at == std::string_view::npos) return {};
+  std::string_view value = status.substr(at + name.size());
+  value = value.substr(0, value.find('\n'));
+  const auto start = value.find_first_not_of(" \t");
+  return start == std::string_view::npos ? std::string_view{} : value.substr(start);
+}
+
+std::uint64_t number(std::string_view text, int base) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return value;
+}
+
+constexpr std::uint64_t bit(int signal) {
+  return 1ULL << static_cast<unsigned>(signal - 1);
+}
+
+// Signals that do not end a process by default.
+constexpr std::uint64_t kHarmless = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH) |
+                                    bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
+
+bool is_exiting(pid_t thread) {
+  const std::string stat = read_proc(thread, "stat");
+  // The command, field 2, may hold anything but ends at the last ')'. Flags are the 7th after it.
+  const auto close = stat.rfind(')');
+  if (close == std::string::npos) return false;
+  std::string_view rest = std::string_view(stat).substr(close + 1);
+  for (int i = 0; i < 7; ++i) {
+    const auto space = rest.find(' ');
+    if (space == std::string_view::npos) return false;
+    rest = rest.substr(space + 1);
+  }
+  return (number(rest, 10) & kExitingFlag) != 0;
+}
+
+}  // namespace
+
+TaskState parse_task_status(std::string_view status) {
+  TaskState state;
+  state.group = static_cast<pid_t>(number(field(status, "\nTgid:"), 10));
+  const std::string_view run = field(status, "\nState:");
+  state.sleeping = run.starts_with('S');
+  const std::uint64_t pending =
+      number(field(status, "\nSigPnd:"), 16) | number(field(status, "\nShdPnd:"), 16);
+  const std::uint64_t blocked = number(field(status, "\nSigBlk:"), 16);
+  const std::uint64_t ignored = number(field(status, "\nSigIgn:"), 16);
+  const std::uint64_t caught = number(field(status, "\nSigCgt:"), 16);
+  const std::uint64_t deadly = pending & ~blocked & ~ignored & ~caught & ~kHarmless;
+  state.fatal_pending = deadly != 0 || (pending & bit(SIGKILL)) != 0;
+  return state;
+}
+
+std::optional<TaskState> read_task_state(pid_t thread) {
+  if (thread <= 0) return {};
+  const std::string status = read_proc(thread, "status");
+  if (status.empty()) return {};
+  TaskState state = parse_task_status(status);
+  state.exiting = is_exiting(thread);
+  return state;
+}
+
+pid_t thread_group_of(pid_t thread) {
+  if (thread <= 0) return 0;
+  const std::string status = read_proc(thread, "status");
+  return status.empty() ? 0 : parse_task_status(status).group;
+}
+
+}  // namespace zkfs::mount

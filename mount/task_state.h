@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// TaskState: what /proc tells of a caller: its thread group, whether a deadly signal waits for it,
+// whether it sleeps or is exiting. The kernel's INTERRUPT does not say which signal it was
+// (reference/fuse.md section 8). Reading /proc never touches our own mount.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string_view>
+
+namespace zkfs::mount {
+
+struct TaskState {
+  pid_t group = 0;             // Tgid
+  bool fatal_pending = false;  // a signal that will end it is pending and not blocked
+  bool exiting = false;        // past the point of return: it closes its files
+  bool sleeping = false;       // waits for something
+};
+
+// Of the thread `thread`; nothing if it is gone, or 0 (a foreign pid namespace).
+std::optional<TaskState> read_task_state(pid_t thread);
+
+// The thread group alone; 0 if unknown.
+pid_t thread_group_of(pid_t thread);
+
+// From the text of /proc/<tid>/status: all but `exiting`. For tests.
+TaskState parse_task_status(std::string_view status);
+
+}  // namespace zkfs::mount

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount/xattr.h"
+
+#include <time.h>
+
+#include <array>
+
+#include <fmt/core.h>
+
+
+namespace zkfs::mount {
+
+namespace {
+
+using tree::NodeKind;
+using tree::NodeType;
+using tree::Znode;
+
+using Text = std::optional<std::string>;
+using Maker = Text (*)(const Znode&, const XattrContext&);
+
+std::string_view type_text(NodeType type) {
+  switch (type) {
+    case NodeType::kPersistent:
+      return "persistent";
+    case NodeType::kEphemeral:
+      return "ephemeral";
+    case NodeType::kContainer:
+      return "container";
+    case NodeType::kTtl:
+      return "ttl";
+  }
+  return "";
+}
+
+std::string_view kind_text(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::kUnspecified:
+      return "";
+    case NodeKind::kFile:
+      return "file";
+    case NodeKind::kDirectory:
+      return "directory";
+    case NodeKind::kSymlink:
+      return "symlink";
+  }
+  return "";
+}
+
+// As Java's Date prints it, in UTC.
+std::string date_text(WallMillis time) {
+  const time_t seconds = time / 1000;
+  struct tm parts {};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 64> text{};
+  const std::size_t length =
+      strftime(text.data(), text.size(), "%a %b %d %H:%M:%S UTC %Y", &parts);
+  return {text.data(), length};
+}
+
+// As `zkCli.sh stat` prints it.
+std::string stat_text(const tree::Stat& stat) {
+  return fmt::format(
+      "cZxid = {}\nctime = {}\nmZxid = {}\nmtime = {}\npZxid = {}\ncversion = {}\n"
+      "dataVersion = {}\naclVersion = {}\nephemeralOwner = {:#x}\ndataLength = {}\n"
+      "numChildren = {}\n",
+      stat.czxid,
+      date_text(stat.ctime),
+      stat.mzxid,
+      date_text(stat.mtime),
+      stat.pzxid,
+      stat.cversion,
+      stat.version,
+      stat.aversion,
+      stat.ephemeral_owner,
+      stat.data_length,
+      stat.num_children);
+}
+
+Text owner_text(const Znode& znode, const XattrContext& context) {
+  if (znode.type != NodeType::kEphemeral) return {};
+  const auto session = context.tree.find_session(znode.stat.ephemeral_owner);
+  return session ? Text(session->owner) : Text();
+}
+
+Text nonempty(const std::string& text) {
+  return text.empty() ? Text() : Text(text);
+}
+
+Text acl_text(const Znode& znode) {
+  const bool open = znode.acl == nullptr || znode.acl->empty();
+  return tree::to_text(open ? tree::open_acl() : *znode.acl);
+}
+
+struct Attribute {
+  std::string_view name;
+  Maker make;
+};
+
+// clang-format off
+constexpr std::array<Attribute, 21> kAttributes{{
+    {"cZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.czxid); }},
+    {"mZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.mzxid); }},
+    {"pZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.pzxid); }},
+    {"ctime", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.ctime); }},
+    {"mtime", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.mtime); }},
+    {"dataVersion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.version); }},
+    {"cversion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.cversion); }},
+    {"aclVersion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.aversion); }},
+    {"ephemeralOwner", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{:#x}", z.stat.ephemeral_owner); }},
+    {"dataLength", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.data_length); }},
+    {"numChildren", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.num_children); }},
+    {"type", [](const Znode& z, const XattrContext&) -> Text { return std::string(type_text(z.type)); }},
+    {"owner", owner_text},
+    {"ttl", [](const Znode& z, const XattrContext&) -> Text { return z.type == NodeType::kTtl ? Text(std::to_string(z.ttl_ms)) : Text(); }},
+    {"acl", [](const Znode& z, const XattrContext&) -> Text { return acl_text(z); }},
+    {"name", [](const Znode& z, const XattrContext&) -> Text { return std::string(z.name); }},
+    {"path", [](const Znode& z, const XattrContext& c) -> Text { return c.tree.path_of(z.ino); }},
+    {"kind", [](const Znode& z, const XattrContext&) -> Text { return std::string(kind_text(z.kind)); }},
+    {"error", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.error); }},
+    {"stale", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.stale); }},
+    {"stat", [](const Znode& z, const XattrContext&) -> Text { return stat_text(z.stat); }},
+}};
+// clang-format on
+
+}  // namespace
+
+std::optional<std::string> xattr_text(const Znode& znode,
+                                      std::string_view name,
+                                      const XattrContext& context) {
+  for (const Attribute& attribute : kAttributes) {
+    if (attribute.name == name) return attribute.make(znode, context);
+  }
+  return {};
+}
+
+std::vector<std::string> xattr_names(const Znode& znode, const XattrContext& context) {
+  std::vector<std::string> names;
+  for (const Attribute& attribute : kAttributes) {
+    if (attribute.make(znode, context)) {
+      names.push_back(std::string(kXattrPrefix) + std::string(attribute.name));
+    }
+  }
+  return names;
+}
+
+bool xattr_known(std::string_view name) {
+  for (const Attribute& attribute : kAttributes) {
+    if (attribute.name == name) return true;
+  }
+  return false;
+}
+
+std::optional<NodeKind> parse_kind(std::string_view text) {
+  if (text == "file") return NodeKind::kFile;
+  if (text == "directory" || text == "dir") return NodeKind::kDirectory;
+  return {};
+}
+
+}  // namespace zkfs::mount

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names that create: contract section 3.
+#include "tests/mount/local_mount.h"
+
+namespace zkfs::test {
+namespace {
+
+class Markers : public MountTest {};
+
+TEST_F(Markers, SequentialNamesCount) {
+  EXPECT_EQ(sh("mkdir q; echo a > q/job-@seq; echo b > q/job-@seq; ls q; cat q/*"),
+            "job-0000000000\njob-0000000001\na\nb\n");
+}
+
+TEST_F(Markers, SequentialEntryIsNeverSeenEmpty) {
+  sh("mkdir q; echo payload > q/job-@seq");
+  EXPECT_EQ(m().versions("/q/job-0000000000"), 1);
+}
+
+TEST_F(Markers, TheMarkerNameItselfNeverExists) {
+  sh("echo a > job-@seq; [ ! -e job-@seq ]; ! cat job-@seq 2>/dev/null; ! rm job-@seq 2>/dev/null");
+}
+
+TEST_F(Markers, ManyAtOnceGetNamesOfTheirOwn) {
+  sh("mkdir q; for i in $(seq 20); do echo $i > q/j@seq & done; wait;"
+     "[ $(ls q | wc -l) = 20 ] && [ $(cat q/* | sort -u | wc -l) = 20 ]");
+}
+
+TEST_F(Markers, ExclusiveSequentialCreateAlwaysSucceeds) {
+  sh("set -o noclobber; echo a > j@seq && echo b > j@seq && [ $(ls | wc -l) = 2 ]");
+}
+
+TEST_F(Markers, WorkWithMkdirSymlinkTouchCopyAndMove) {
+  EXPECT_EQ(sh("echo v > f; mkdir d@seq; ln -s f l@seq; touch t@seq; cp f c@seq; mv f m@seq; ls"),
+            "c0000000004\nd0000000001\nl0000000002\nm0000000005\nt0000000003\n");
+}
+
+TEST_F(Markers, EphemeralBelongsToTheMountsSession) {
+  sh("echo x > me@eph; getfattr --only-values -n user.zk.type me | grep -q ephemeral;"
+     "getfattr --only-values -n user.zk.owner me | grep -q 'node 1 mount'");
+  const auto znode = m().door().tree().find_path("/me");
+  ASSERT_TRUE(znode);
+  m().door().expire(znode->stat.ephemeral_owner);
+  EXPECT_FALSE(m().data("/me"));
+}
+
+TEST_F(Markers, EphemeralIsUpdatedByItsOwnSessionOnly) {
+  sh("echo a > me@eph && echo b > me@eph && [ $(cat me) = b ]; echo p > persistent;"
+     "! echo c > persistent@eph 2>$T/e; grep -q exists $T/e; [ $(cat persistent) = p ]");
+}
+
+TEST_F(Markers, EphemeralsHaveNoChildren) {
+  sh("echo a > me@eph; ! mkdir me/child 2>$T/e; grep -q 'Not a directory' $T/e");
+}
+
+TEST_F(Markers, CombineInAnyOrder) {
+  sh("echo a > m-@seq@eph; echo b > n-@eph@seq; ls");
+  for (const char* path : {"/m-0000000000", "/n-0000000001"}) {
+    const auto znode = m().door().tree().find_path(path);
+    ASSERT_TRUE(znode) << path;
+    EXPECT_EQ(znode->type, tree::NodeType::kEphemeral);
+  }
+}
+
+TEST_F(Markers, TtlAndContainer) {
+  sh("echo a > cache@ttl=30s; mkdir pool@container; [ -d pool ];"
+     "[ $(getfattr --only-values -n user.zk.ttl cache) = 30000 ]");
+  EXPECT_EQ(m().door().tree().find_path("/pool")->type, tree::NodeType::kContainer);
+}
+
+TEST_F(Markers, BadArgumentsAreInvalidAndUnknownWordsAreNames) {
+  sh("! echo x > a@ttl=soon 2>$T/e; grep -q 'Invalid argument' $T/e; echo x > user@host;"
+     "[ -f user@host ] && [ $(ls | wc -l) = 1 ]");
+}
+
+TEST_F(Markers, EphemeralsOfProcessesAreNotSupportedYet) {
+  sh("! echo x > me@eph=$$ 2>$T/e; grep -q 'not supported' $T/e");
+}
+
+TEST_F(Markers, TheDescriptorTellsTheName) {
+  EXPECT_EQ(sh("exec 3> j-@seq; getfattr --only-values -n user.zk.name /proc/self/fd/3 2>/dev/null"),
+            "j-0000000000");
+}
+
+TEST_F(Markers, ADescriptorLeftOpenIsMadeAndRenamed) {
+  with("", true);
+  EXPECT_EQ(sh("mkdir q; exec 3> q/j-@seq; until [ -e q/j-0000000000 ]; do :; done;"
+               "until n=$(readlink /proc/$$/fd/3); [ ${n##*/} != j-@seq ]; do :; done;"
+               "echo ${n##*/}; echo data >&3; cat q/j-0000000000"),
+            "j-0000000000\ndata\n");
+}
+
+TEST_F(Markers, RenamedEntryIsTheFile) {
+  with("", true);
+  sh("mkdir q; exec 3<> q/j-@seq; echo data >&3; cat q/j-0000000000 | grep data; ls q");
+}
+
+}  // namespace
+}  // namespace zkfs::test

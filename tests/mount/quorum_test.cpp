@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens without a quorum, and to whoever waits: contract section 6.
+#include <signal.h>
+
+#include "tests/mount/local_mount.h"
+
+namespace zkfs::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Quorum : public MountTest {
+ protected:
+  // Requests the ensemble has not answered.
+  bool pending() { return m().drive_until([&] { return m().door().pending() > 0; }); }
+};
+
+TEST_F(Quorum, ChangesFailReadOnlyAfterTimeo) {
+  with("timeo=200ms");
+  sh("echo v > f; mkdir d");
+  m().set_quorum(false);
+  for (const char* change : {"echo x > f", "echo x > new", "mkdir e", "rmdir d", "rm f", "mv f g",
+                             "touch f", "set -o noclobber; echo x > new", "chmod 600 f"}) {
+    const Ran ran = m().run(std::string("{ ") + change + "; } 2>&1");
+    EXPECT_NE(ran.status, 0) << change;
+    EXPECT_NE(ran.out.find("Read-only file system"), std::string::npos) << change << ran.out;
+  }
+}
+
+TEST_F(Quorum, ReadsGoOn) {
+  sh("echo v > f; mkdir d; ln -s f l");
+  m().set_quorum(false);
+  EXPECT_EQ(sh("cat f; ls; readlink l; stat -c %s f; cat .zkfs/role"), "v\nd\nf\nl\nf\n2\nleading\n");
+  sh("getfattr -n user.zk.stale f > /dev/null");
+}
+
+TEST_F(Quorum, StrictReadsFail) {
+  with("quorum_loss=strict");
+  sh("echo v > f");
+  m().set_quorum(false);
+  sh("! cat f 2>$T/e; grep -q 'Input/output error' $T/e; cat .zkfs/role");
+  m().set_quorum(true);
+  sh("cat f");
+}
+
+TEST_F(Quorum, OpenWaitsForTheElection) {
+  m().set_quorum(false);
+  const pid_t pid = m().start("echo x > f");
+  EXPECT_FALSE(m().drive_until([&] { return m().data("/f").has_value(); }, milliseconds(200)));
+  m().set_quorum(true);
+  EXPECT_EQ(m().finish(pid).status, 0);
+  EXPECT_EQ(m().data("/f"), "x\n");
+}
+
+TEST_F(Quorum, CloseWaitsAndSucceedsOnce) {
+  const pid_t pid = m().start("exec 3>f; printf x >&3 & wait; touch $T/written; exec 3>&-; echo closed");
+  (void)pid;
+  EXPECT_EQ(m().finish(pid).status, 0);
+  EXPECT_EQ(m().versions("/f"), 1);
+}
+
+TEST_F(Quorum, WaitingWriterDoesNotBlockOthers) {
+  sh("mkdir d; echo v > d/f");
+  m().set_quorum(false);
+  const pid_t pid = m().start("mkdir d/e");
+  EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
+  EXPECT_EQ(sh("cat d/f; ls d"), "v\nf\n");
+  m().set_quorum(true);
+  EXPECT_EQ(m().finish(pid).status, 0);
+}
+
+TEST_F(Quorum, ABlockedWriterIsKilledAtOnce) {
+  with("quorum_loss=wait");
+  sh("echo v > f; mkdir d");
+  for (const char* change : {"exec mkdir e", "exec touch f", "exec rm f", "exec mv f g", "exec cat f > h"}) {
+    m().set_quorum(false);
+    const pid_t pid = m().start(change);
+    EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
+    const auto begun = std::chrono::steady_clock::now();
+    ::kill(pid, SIGKILL);
+    EXPECT_EQ(m().finish(pid).status, 128 + SIGKILL) << change;
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(1500)) << change;
+    m().set_quorum(true);
+  }
+}
+
+TEST_F(Quorum, ACloseThatWaitsIsKilled) {
+  // Held back: the request is with the ensemble when the kill comes.
+  m().door().hold();
+  const pid_t pid = m().start("exec dd if=/dev/zero of=f bs=1 count=1 status=none");
+  EXPECT_TRUE(m().drive_until([&] { return m().data("/f").has_value(); }));
+  ::kill(pid, SIGKILL);
+  EXPECT_EQ(m().finish(pid).status, 128 + SIGKILL);
+  m().door().release();
+}
+
+TEST_F(Quorum, AHarmlessSignalDoesNotDisturb) {
+  m().door().hold();
+  const pid_t pid = m().start("trap : USR1; mkdir d && echo made");
+  EXPECT_TRUE(m().drive_until([&] { return m().data("/d").has_value(); }));
+  ::kill(-pid, SIGURG);
+  ::kill(-pid, SIGWINCH);
+  EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(200)));
+  m().door().release();
+  const Ran ran = m().finish(pid);
+  EXPECT_EQ(ran.out, "made\n");
+}
+
+TEST_F(Quorum, CommitTimeoAnswersEio) {
+  with("commit_timeo=200ms");
+  sh("printf v > f");
+  m().door().hold();
+  const Ran ran = m().run("cp /etc/hostname f 2>&1");
+  EXPECT_NE(ran.status, 0);
+  EXPECT_NE(ran.out.find("Input/output error"), std::string::npos) << ran.out;
+  m().door().release();
+}
+
+TEST_F(Quorum, ALostSessionIsReplacedAndItsRequestsRepeated) {
+  sh("echo me > me@eph");
+  const auto session = m().door().tree().find_path("/me")->stat.ephemeral_owner;
+  m().door().expire(session);
+  EXPECT_EQ(sh("echo v > f; cat f; echo again > me@eph; cat me"), "v\nagain\n");
+  EXPECT_NE(m().door().tree().find_path("/me")->stat.ephemeral_owner, session);
+}
+
+TEST_F(Quorum, SyncOfAReadDescriptorWaitsForTheEnsemble) {
+  sh("echo v > f; sync f; sync .");
+  m().door().hold();
+  const pid_t pid = m().start("sync f");
+  EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
+  m().door().release();
+  EXPECT_EQ(m().finish(pid).status, 0);
+}
+
+TEST_F(Quorum, WhatALastCloseCommitsIsSeenByTheNextOpen) {
+  sh("for i in $(seq 100); do : > f; printf $i > g; : > g; [ -e f ] && [ -z \"$(cat g)\" ] || exit 1;"
+     "rm f; done");
+}
+
+}  // namespace
+}  // namespace zkfs::test

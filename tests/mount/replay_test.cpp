@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount/replay.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/mount/event_mount.h"
+
+namespace zkfs::test {
+namespace {
+
+using Events = std::vector<std::string>;
+
+class Replay : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!EventMount::possible()) GTEST_SKIP() << "needs root and /dev/fuse";
+    mount_.emplace();
+    mount_->foreign(create_directory("/d"));
+    mount_->foreign(create_directory("/e"));
+  }
+
+  void watch(const std::string& path, std::string label) {
+    watcher_.add(mount_->path(path), std::move(label));
+  }
+
+  // What the watcher is told of a change made elsewhere.
+  Events events_of(server::Operation operation) {
+    mount_->settle();
+    watcher_.take();
+    mount_->foreign(std::move(operation));
+    mount_->settle();
+    return watcher_.take();
+  }
+
+  std::optional<EventMount> mount_;
+  Watcher watcher_;
+};
+
+TEST_F(Replay, CreateOfAnEmptyFileShowsCreate) {
+  watch("d", "d");
+  EXPECT_EQ(events_of(create_file("/d/f")),
+            (Events{"d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
+}
+
+TEST_F(Replay, CreateWithDataShowsWhatALocalWriterShows) {
+  watch("d", "d");
+  EXPECT_EQ(events_of(create_file("/d/f", "x")),
+            (Events{"d: CREATE f", "d: OPEN f", "d: MODIFY f", "d: CLOSE_WRITE f"}));
+}
+
+TEST_F(Replay, CreateOfADirectoryShowsCreateIsdir) {
+  watch("d", "d");
+  EXPECT_EQ(events_of(create_directory("/d/s")), (Events{"d: CREATE,ISDIR s"}));
+}
+
+TEST_F(Replay, CreateOfASymlinkShowsCreate) {
+  watch("d", "d");
+  EXPECT_EQ(events_of(create_symlink("/d/l", "/etc/passwd")), (Events{"d: CREATE l"}));
+}
+
+TEST_F(Replay, SetShowsModifyAndCloseWriteInDirectoryAndFile) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  watch("d/f", "f");
+  EXPECT_EQ(events_of(set_data("/d/f", "x")),
+            (Events{"d: MODIFY f",
+                    "f: MODIFY",
+                    "d: OPEN f",
+                    "f: OPEN",
+                    "d: CLOSE_WRITE f",
+                    "f: CLOSE_WRITE"}));
+}
+
+TEST_F(Replay, SetOfARootFileShows) {
+  mount_->foreign(create_file("/f"));
+  watch("", "r");
+  EXPECT_EQ(events_of(set_data("/f", "x")), (Events{"r: MODIFY f", "r: OPEN f", "r: CLOSE_WRITE f"}));
+}
+
+TEST_F(Replay, DeleteShowsDeleteAndDeleteSelf) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  watch("d/f", "f");
+  EXPECT_EQ(events_of(remove("/d/f")),
+            (Events{"f: ATTRIB", "f: DELETE_SELF", "f: IGNORED", "d: DELETE f"}));
+}
+
+TEST_F(Replay, RemovalOfADirectoryShowsBoth) {
+  mount_->foreign(create_directory("/d/s"));
+  watch("d", "d");
+  watch("d/s", "s");
+  EXPECT_EQ(events_of(remove("/d/s")),
+            (Events{"s: DELETE_SELF", "s: IGNORED", "d: DELETE,ISDIR s"}));
+}
+
+TEST_F(Replay, AclShowsAttrib) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  EXPECT_EQ(events_of(set_acl("/d/f")), (Events{"d: ATTRIB f"}));
+}
+
+TEST_F(Replay, MtimeShowsAttrib) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  EXPECT_EQ(events_of(set_mtime("/d/f", 1)), (Events{"d: ATTRIB f"}));
+}
+
+TEST_F(Replay, AclOfTheRootShowsAttrib) {
+  watch("", "r");
+  EXPECT_EQ(events_of(set_acl("/")), (Events{"r: ATTRIB,ISDIR"}));
+}
+
+TEST_F(Replay, AttributesOfASymlinkDoNotTouchItsTarget) {
+  mount_->foreign(create_file("/d/f"));
+  mount_->foreign(create_symlink("/d/l", "f"));
+  watch("d", "d");
+  EXPECT_EQ(events_of(set_acl("/d/l")), (Events{"d: ATTRIB l"}));
+}
+
+TEST_F(Replay, RenameShowsMovedFromAndTo) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  watch("d/f", "f");
+  EXPECT_EQ(events_of(rename("/d/f", "/d/g")),
+            (Events{"d: MOVED_FROM f #1", "d: MOVED_TO g #1", "f: MOVE_SELF"}));
+}
+
+TEST_F(Replay, RenameAcrossDirectoriesShowsInBoth) {
+  mount_->foreign(create_file("/d/f"));
+  watch("d", "d");
+  watch("e", "e");
+  EXPECT_EQ(events_of(rename("/d/f", "/e/g")),
+            (Events{"d: MOVED_FROM f #1", "e: MOVED_TO g #1"}));
+}
+
+TEST_F(Replay, RenameFromADirectoryNobodyKnowsShows) {
+  mount_->foreign(create_file("/d/f"));
+  watch("e", "e");
+  EXPECT_EQ(events_of(rename("/d/f", "/e/f")), (Events{"e: MOVED_TO f #1"}));
+}
+
+TEST_F(Replay, RenameOfADirectoryKeepsWatchesInside) {
+  mount_->foreign(create_directory("/d/s"));
+  watch("d", "d");
+  watch("e", "e");
+  watch("d/s", "s");
+  EXPECT_EQ(
+      events_of(rename("/d/s", "/e/t")),
+      (Events{"d: MOVED_FROM,ISDIR s #1", "e: MOVED_TO,ISDIR t #1", "s: MOVE_SELF"}));
+  EXPECT_EQ(events_of(create_directory("/e/t/x")), (Events{"s: CREATE,ISDIR x"}));
+}
+
+TEST_F(Replay, RenameOverAFileKeepsTheTargetsWatch) {
+  mount_->foreign(create_file("/d/tmp", "new"));
+  mount_->foreign(create_file("/d/f", "old"));
+  watch("d", "d");
+  watch("d/f", "f");
+  EXPECT_EQ(events_of(rename("/d/tmp", "/d/f")),
+            (Events{"d: MOVED_FROM tmp #1",
+                    "d: MOVED_TO f #1",
+                    "f: ATTRIB",
+                    "d: MODIFY f",
+                    "f: MODIFY",
+                    "d: OPEN f",
+                    "f: OPEN",
+                    "d: CLOSE_WRITE f",
+                    "f: CLOSE_WRITE"}));
+  EXPECT_EQ(events_of(set_acl("/d/f")), (Events{"d: ATTRIB f", "f: ATTRIB"}));
+}
+
+TEST_F(Replay, ExchangeShowsTwoMoves) {
+  mount_->foreign(create_file("/d/a"));
+  mount_->foreign(create_directory("/e/b"));
+  watch("d", "d");
+  watch("e", "e");
+  EXPECT_EQ(events_of(rename("/d/a", "/e/b", true)),
+            (Events{"d: MOVED_FROM a #1",
+                    "e: MOVED_TO b #1",
+                    "e: MOVED_FROM,ISDIR b #2",
+                    "d: MOVED_TO,ISDIR a #2"}));
+}
+
+TEST_F(Replay, FirstChildShowsTheFileTurnIntoADirectory) {
+  mount_->foreign(create_plain("/d/f"));
+  watch("d", "d");
+  watch("d/f", "f");
+  EXPECT_EQ(events_of(create_file("/d/f/child")),
+            (Events{"f: ATTRIB",
+                    "f: DELETE_SELF",
+                    "f: IGNORED",
+                    "d: DELETE f",
+                    "d: CREATE,ISDIR f"}));
+}
+
+TEST_F(Replay, FirstDataOfADirectoryShowsAnEntry) {
+  watch("d", "d");
+  EXPECT_EQ(events_of(set_data("/d", "x")),
+            (Events{"d: CREATE .@data", "d: OPEN .@data", "d: MODIFY .@data",
+                    "d: CLOSE_WRITE .@data"}));
+}
+
+TEST_F(Replay, NextDataOfADirectoryShowsModify) {
+  watch("d", "d");
+  mount_->foreign(set_data("/d", "x"));
+  mount_->settle();
+  EXPECT_EQ(events_of(set_data("/d", "y")),
+            (Events{"d: MODIFY .@data", "d: OPEN .@data", "d: CLOSE_WRITE .@data"}));
+}
+
+TEST_F(Replay, EmptiedDirectoryDataShowsDelete) {
+  watch("d", "d");
+  mount_->foreign(set_data("/d", "x"));
+  mount_->settle();
+  EXPECT_EQ(events_of(set_data("/d", "")), (Events{"d: DELETE .@data"}));
+}
+
+TEST_F(Replay, DataOfTheRootShows) {
+  watch("", "r");
+  EXPECT_EQ(events_of(set_data("/", "x")),
+            (Events{"r: CREATE .@data", "r: OPEN .@data", "r: MODIFY .@data",
+                    "r: CLOSE_WRITE .@data"}));
+}
+
+}  // namespace
+}  // namespace zkfs::test

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration of one server: ZooKeeper's zoo.cfg and myid as they are, a few keys of our own,
+// and --set on top. Read once at start; immutable from then on.
+//
+// A wrong value is refused with file, line, key, value and remedy: a server that guesses what its
+// administrator meant can join the wrong quorum. What cannot change the data or who forms a quorum
+// is only remarked: a key of ZooKeeper's that does not apply here (info), an unknown key (warning).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ensemble/base/clock.h"
+#include "ensemble/base/error.h"
+#include "ensemble/base/ids.h"
+#include "zkfs/server_line.h"
+
+namespace zkfs {
+
+// Something to log before the server starts.
+struct Remark {
+  bool warning = false;
+  std::string text;
+};
+
+struct Config {
+  ServerId self{1};
+  std::vector<ServerLine> servers;  // by id; empty without server.N lines
+  // An ensemble of one that has no peers: nothing is listened on.
+  bool standalone = true;
+  std::string ensemble_name;  // remembered; the hello compares the server.N lines
+  std::string data_dir;       // absolute
+
+  Millis tick_time{2'000};
+  std::uint32_t init_limit = 10;  // ticks
+  std::uint32_t sync_limit = 5;   // ticks; checked and remembered: heartbeats do its work
+  Millis heartbeat_interval{100};
+  Millis heartbeat_timeout{500};
+  std::uint32_t session_timeout_min_ms = 4'000;
+  std::uint32_t session_timeout_max_ms = 40'000;
+
+  std::uint64_t snap_count = 100'000;          // txns between snapshots
+  std::uint64_t snap_bytes = 256ULL << 20U;    // or this many bytes of log
+  std::uint64_t segment_bytes = 64ULL << 20U;  // of a log segment (preAllocSize)
+  std::uint32_t snapshots_retained = 3;
+  Millis purge_interval{0};  // 0: never
+
+  bool listen_on_all_addresses = false;
+  std::uint16_t client_port = 0;  // remembered for a later release; nothing listens there
+  std::string client_address;
+
+  std::vector<Remark> remarks;
+};
+
+struct ConfigSource {
+  std::string file;                    // zoo.cfg; empty: a standalone server by defaults
+  std::string data_dir;                // --data-dir; wins over dataDir if not empty
+  std::vector<std::string> overrides;  // --set, each "key=value", later ones win
+};
+
+// Reads `source.file` and myid. Fails with one line, see above, if the file cannot be read, a value
+// is wrong, server lines contradict each other, or myid is missing or not among them.
+Expected<Config> load_config(const ConfigSource& source);
+
+// The data directory without a configuration: /var/lib/zkfs for root, $XDG_STATE_HOME/zkfs
+// (~/.local/state/zkfs) otherwise.
+std::string default_data_dir();
+
+}  // namespace zkfs

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zkfs/daemon.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "ensemble/base/log.h"
+#include "ensemble/peer/peer_network.h"
+#include "ensemble/server/member.h"
+#include "ensemble/storage/disk_thread.h"
+#include "ensemble/storage/posix_disk.h"
+#include "ensemble/storage/store.h"
+#include "mount/event_helper.h"
+#include "mount/mount.h"
+#include "zkfs/config.h"
+#include "zkfs/status_text.h"
+
+namespace zkfs {
+namespace {
+
+// One worker that hangs on a locked directory must not stop the replay of the others.
+constexpr int kEventWorkers = 4;
+constexpr Millis kTickInterval{10};
+// A turn of the loop this long delays heartbeats and every caller.
+constexpr Millis kLateTick{250};
+constexpr Millis kLateTickQuiet{10'000};
+// What the close of the mount's session may take when stopping.
+constexpr Millis kSessionCloseWait{500};
+
+std::unexpected<Problem> problem(std::string text) {
+  return std::unexpected(Problem{std::move(text)});
+}
+
+Instant monotonic_now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+Now now() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {.monotonic = monotonic_now(), .wall = std::chrono::duration_cast<Millis>(wall).count()};
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+void prepare_process() {
+  signal(SIGPIPE, SIG_IGN);
+  // From here to the first turn of the loop a stop waits; the helper's workers inherit the mask, so
+  // that a Ctrl-C of the terminal reaches the daemon alone, which ends them in its own order.
+  const sigset_t set = stop_signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  // A core file could land on our own mount, and would hold everybody's data.
+  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  setrlimit(RLIMIT_CORE, &none);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+bool lies_under(const std::string& path, const std::string& directory) {
+  if (directory == "/") return true;
+  return path == directory || path.starts_with(directory + "/");
+}
+
+// The name as it is, and with symbolic links resolved where that can be done (below a dead mount
+// it cannot).
+bool lies_under_in_any_way(const std::string& path, const std::string& directory) {
+  std::error_code ignored;
+  const std::string real_path = std::filesystem::weakly_canonical(path, ignored).string();
+  const std::string real_directory = std::filesystem::weakly_canonical(directory, ignored).string();
+  return lies_under(path, directory) ||
+         (!real_path.empty() && !real_directory.empty() && lies_under(real_path, real_directory));
+}
+
+// A server that wrote to its own mount would wait for itself.
+Expected<void> refuse_own_mount(const Config& config, const std::string& mountpoint) {
+  if (lies_under_in_any_way(config.data_dir, mountpoint))
+    return problem(fmt::format(
+        "{}: the data directory lies under the mount point {}; give another --data-dir or "
+        "dataDir",
+        config.data_dir, mountpoint));
+  std::error_code no_file;
+  const std::filesystem::path log = std::filesystem::read_symlink("/proc/self/fd/2", no_file);
+  if (!no_file && lies_under(log.string(), mountpoint))
+    return problem(
+        fmt::format("{}: the log lies under the mount point {}; redirect standard error elsewhere",
+                    log.string(), mountpoint));
+  return {};
+}
+
+server::MemberConfig member_config(const Config& config) {
+  server::MemberConfig member;
+  member.zab.self = config.self;
+  for (const ServerLine& line : config.servers)
+    (line.observer ? member.zab.observers : member.zab.voters).push_back(line.id);
+  if (config.servers.empty()) member.zab.voters.push_back(config.self);
+  member.zab.heartbeat_interval = config.heartbeat_interval;
+  member.zab.heartbeat_timeout = config.heartbeat_timeout;
+  member.zab.sync_timeout = config.tick_time * config.init_limit;
+  member.snap_count = config.snap_count;
+  member.snap_bytes = config.snap_bytes;
+  member.session_timeout_min_ms = config.session_timeout_min_ms;
+  member.session_timeout_max_ms = config.session_timeout_max_ms;
+  // A session is reported several times before it could expire.
+  member.touch_interval =
+      std::min(member.touch_interval, Millis(config.session_timeout_min_ms / 4 + 1));
+  member.seed = (std::uint64_t{std::random_device{}()} << 32U) ^ std::random_device{}();
+  return member;
+}
+
+std::vector<peer::PeerAddress> peer_addresses(const Config& config) {
+  std::vector<peer::PeerAddress> all;
+  for (const ServerLine& line : config.servers)
+    all.push_back({.id = line.id, .host = line.host, .port = line.peer_port});
+  if (all.empty()) all.push_back({.id = config.self, .host = "", .port = 0});
+  return all;
+}
+
+int fail(const std::string& text, int exit_code) {
+  fmt::print(stderr, "zkfs: {}\n", text);
+  return exit_code;
+}
+
+class Daemon {
+ public:
+  Daemon(Config config, mount::MountOptions options)
+      : config_(std::move(config)),
+        mount_options_(std::move(options)),
+        signals_(context_),
+        tick_timer_(context_),
+        purge_timer_(context_) {}
+
+  // Everything up to the first turn of the loop. Fails with the line to print.
+  Expected<void> build();
+  // Returns the exit code.
+  int run();
+
+ private:
+  Expected<void> open_storage();
+  void wire_member(const storage::Recovered& recovered);
+  void schedule_tick();
+  void tick();
+  void warn_if_late(Instant at);
+  void schedule_purge();
+  void request_flush();
+  void await_signal();
+  void disk_failed(const Problem& failure);
+  void begin_stop(const std::string& reason, int exit_code);
+  void finish_stop();
+  StatusView status_view() const;
+
+  const Config config_;
+  mount::MountOptions mount_options_;
+
+  asio::io_context context_{1};
+  asio::signal_set signals_;
+  asio::steady_timer tick_timer_;
+  asio::steady_timer purge_timer_;
+  // In the order of building; what is later uses what is earlier.
+  std::unique_ptr<mount::EventHelper> helper_;  // until the mount takes it
+  std::unique_ptr<storage::Disk> disk_;
+  std::unique_ptr<tree::DataTree> tree_;  // until the member takes it
+  std::unique_ptr<storage::DiskThread> disk_thread_;
+  std::unique_ptr<peer::PeerNetwork> network_;
+  std::unique_ptr<server::Member> member_;
+  std::unique_ptr<mount::Mount> mount_;
+
+  Instant next_tick_{};
+  Instant late_tick_logged_{};
+  bool flush_posted_ = false;
+  bool stopping_ = false;
+  Instant stop_deadline_{};
+  int exit_code_ = kExitYes;
+  std::string failure_;  // the last line on standard error, if not empty
+};
+
+Expected<void> Daemon::build() {
+  auto helper = mount::EventHelper::spawn(kEventWorkers);
+  if (!helper) return std::unexpected(std::move(helper).error());
+  helper_ = std::move(*helper);
+  ZKFS_TRY(open_storage());
+  if (!config_.standalone) ZKFS_TRY(network_->start(config_.listen_on_all_addresses));
+  member_->start(now());
+  mount_ = std::make_unique<mount::Mount>(
+      context_, *member_, mount_options_,
+      mount::ControlFiles{.status = [this] { return status_text(status_view()); },
+                          .status_json = [this] { return status_json(status_view()); },
+                          .role = [this] { return std::string(role_word(status_view())) + "\n"; }},
+      std::move(helper_), [] { return monotonic_now(); });
+  return mount_->start(
+      [this] { asio::post(context_, [this] { begin_stop("somebody unmounted it", kExitYes); }); });
+}
+
+Expected<void> Daemon::open_storage() {
+  const Instant begun = monotonic_now();
+  auto disk = storage::open_posix_disk(config_.data_dir);
+  if (!disk) return std::unexpected(std::move(disk).error());
+  disk_ = std::move(*disk);
+  auto opened = storage::Store::open(*disk_, {.segment_bytes = config_.segment_bytes,
+                                              .snapshots_retained = config_.snapshots_retained});
+  if (!opened) return std::unexpected(std::move(opened).error());
+  std::unique_ptr<storage::Store> store = std::move(*opened);
+  for (const std::string& remark : store->recovered().remarks) ZKFS_LOG_INFO(storage, "{}", remark);
+  auto tree = server::recover(*store);
+  if (!tree) return std::unexpected(std::move(tree).error());
+  tree_ = std::move(*tree);
+  const storage::Recovered recovered = std::move(store->recovered());
+  ZKFS_LOG_INFO(zkfs, "recovered dir={} snapshot={} entries={} last={} epoch={} ms={}",
+                config_.data_dir, recovered.snapshot_zxid, recovered.entries.size(),
+                store->last_logged(), recovered.current_epoch.value,
+                std::chrono::duration_cast<Millis>(monotonic_now() - begun).count());
+  disk_thread_ = std::make_unique<storage::DiskThread>(
+      std::move(store),
+      [this](std::uint64_t token) {
+        asio::post(context_, [this, token] { member_->disk_done(token, now()); });
+      },
+      [this](Problem failure) {
+        asio::post(context_, [this, failure = std::move(failure)] { disk_failed(failure); });
+      });
+  wire_member(recovered);
+  return {};
+}
+
+void Daemon::wire_member(const storage::Recovered& recovered) {
+  network_ = std::make_unique<peer::PeerNetwork>(
+      context_, config_.self, peer_addresses(config_),
+      peer::PeerEvents{.up = [this](ServerId peer) { member_->peer_up(peer, now()); },
+                       .message =
+                           [this](ServerId from, zab::Message message) {
+                             member_->message(from, std::move(message), now());
+                           },
+                       .down = [this](ServerId peer) { member_->peer_down(peer, now()); }});
+  member_ = std::make_unique<server::Member>(member_config(config_), std::move(tree_), recovered,
+                                             *disk_thread_, *network_);
+  member_->on_dirty([this] { request_flush(); });
+}
+
+int Daemon::run() {
+  await_signal();
+  next_tick_ = monotonic_now();
+  schedule_tick();
+  schedule_purge();
+  ZKFS_LOG_INFO(zkfs, "serving mountpoint={} servers={} pid={}", mount_options_.mountpoint,
+                std::max<std::size_t>(1, config_.servers.size()), getpid());
+  context_.run();
+  // Outside the loop, in this order: the helper's workers, then the disk thread's queue.
+  mount_.reset();
+  member_.reset();
+  network_.reset();
+  disk_thread_.reset();
+  ZKFS_LOG_INFO(zkfs, "stopped exit_code={}", exit_code_);
+  return failure_.empty() ? exit_code_ : fail(failure_, exit_code_);
+}
+
+void Daemon::await_signal() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+  const sigset_t set = stop_signals();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  signals_.async_wait([this](const asio::error_code& error, int number) {
+    if (!error) begin_stop(fmt::format("signal {}", number), kExitYes);
+  });
+}
+
+void Daemon::request_flush() {
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  // Posted, not called: inputs that are ready in this turn come first and share the flush.
+  asio::post(context_, [this] {
+    flush_posted_ = false;
+    member_->flush(now());
+  });
+}
+
+void Daemon::schedule_tick() {
+  tick_timer_.expires_at(std::chrono::steady_clock::time_point(next_tick_));
+  tick_timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void Daemon::tick() {
+  const Now at = now();
+  warn_if_late(at.monotonic);
+  member_->tick(at);
+  if (!stopping_) {
+    mount_->tick();
+  } else if (at.monotonic >= stop_deadline_ || !member_->in_quorum() ||
+             member_->status().pending_requests == 0) {
+    return finish_stop();
+  }
+  next_tick_ = std::max(next_tick_ + kTickInterval, at.monotonic + kTickInterval / 2);
+  schedule_tick();
+}
+
+void Daemon::warn_if_late(Instant at) {
+  if (at - next_tick_ < kLateTick || at - late_tick_logged_ < kLateTickQuiet) return;
+  late_tick_logged_ = at;
+  ZKFS_LOG_WARN(zkfs, "the event loop stood still (busy machine, or the process was stopped) ms={}",
+                std::chrono::duration_cast<Millis>(at - next_tick_).count());
+}
+
+void Daemon::schedule_purge() {
+  if (config_.purge_interval.count() == 0) return;
+  purge_timer_.expires_after(config_.purge_interval);
+  purge_timer_.async_wait([this](const asio::error_code& error) {
+    if (error || stopping_) return;
+    member_->purge();
+    schedule_purge();
+  });
+}
+
+void Daemon::disk_failed(const Problem& failure) {
+  ZKFS_LOG_ERROR(storage, "{}", failure.text);
+  begin_stop("the disk failed", kExitNo);
+  exit_code_ = kExitNo;
+  failure_ = failure.text;
+  // Not one flush more: nothing may be said to peers that rests on this disk.
+  finish_stop();
+}
+
+void Daemon::begin_stop(const std::string& reason, int exit_code) {
+  if (stopping_) return;
+  stopping_ = true;
+  exit_code_ = exit_code;
+  ZKFS_LOG_INFO(zkfs, "stopping: {}", reason);
+  signals_.clear();  // a second signal has its default action from here on
+  purge_timer_.cancel();
+  mount_->stop();
+  // The next ticks wait for the close of the mount's session, then finish.
+  stop_deadline_ = monotonic_now() + kSessionCloseWait;
+}
+
+void Daemon::finish_stop() {
+  member_->stop();
+  network_->stop();
+  context_.stop();
+}
+
+StatusView Daemon::status_view() const {
+  StatusView view{.member = member_->status(),
+                  .standalone = config_.standalone,
+                  .peers = {},
+                  .now = monotonic_now()};
+  for (const ServerLine& line : config_.servers) {
+    if (line.id == config_.self) continue;
+    const bool ipv6 = line.host.find(':') != std::string::npos;
+    view.peers.push_back({.id = line.id,
+                          .address = ipv6 ? fmt::format("[{}]:{}", line.host, line.peer_port)
+                                          : fmt::format("{}:{}", line.host, line.peer_port),
+                          .observer = line.observer,
+                          .connected = network_->connected(line.id)});
+  }
+  return view;
+}
+
+Expected<mount::MountOptions> mount_options(const ServeCommand& command) {
+  mount::MountOptions options;
+  for (const std::string& text : command.mount_options)
+    ZKFS_TRY(mount::parse_mount_options(text, options));
+  std::string path = std::filesystem::absolute(command.mountpoint).lexically_normal().string();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  options.mountpoint = std::move(path);
+  return options;
+}
+
+}  // namespace
+
+int run_serve(const ServeCommand& command) {
+  auto options = mount_options(command);
+  if (!options) return fail(options.error().text, kExitMisuse);
+  auto config = load_config(
+      {.file = command.config_file, .data_dir = command.data_dir, .overrides = command.overrides});
+  if (!config) return fail(config.error().text, kExitNo);
+  if (auto refused = refuse_own_mount(*config, options->mountpoint); !refused)
+    return fail(refused.error().text, kExitNo);
+
+  log::set_level(std::string_view(command.log_level));
+  log::set_prefix(fmt::format("server={}", config->self.value));
+  for (const Remark& remark : config->remarks)
+    log::write(log::Room::zkfs, remark.warning ? log::Level::kWarn : log::Level::kInfo,
+               remark.text);
+  prepare_process();
+  if (chdir("/") != 0) return fail("/: cannot be entered", kExitNo);
+
+  Daemon daemon(std::move(*config), std::move(*options));
+  if (auto built = daemon.build(); !built) return fail(built.error().text, kExitNo);
+  return daemon.run();
+}
+
+}  // namespace zkfs

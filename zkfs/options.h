@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: which command, with what. --help and misuse end here.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace zkfs {
+
+// What the program's exit codes mean, for every command.
+enum ExitCode : int {
+  kExitYes = 0,
+  kExitNo = 1,  // also: could not start, with one line that says why
+  kExitMisuse = 2,
+  kExitNoQuorum = 3,
+  kExitTimedOut = 4,
+};
+
+struct ServeCommand {
+  std::string config_file;  // empty: standalone
+  std::string data_dir;
+  std::vector<std::string> overrides;      // --set
+  std::vector<std::string> mount_options;  // -o
+  std::string log_level = "info";
+  std::string mountpoint;
+};
+
+struct StatusCommand {
+  std::string mountpoint;  // empty: all of this machine's
+};
+
+// --help, --version or misuse: print and exit.
+struct PrintAndExit {
+  int exit_code = kExitYes;
+  std::string text;  // to standard output if exit_code is 0, to standard error otherwise
+};
+
+using Command = std::variant<ServeCommand, StatusCommand, PrintAndExit>;
+
+Command parse_command_line(int argc, const char* const* argv);
+
+}  // namespace zkfs
