@@ -39,9 +39,9 @@ struct Poke {
     kCreateFile,  // openat(O_CREAT|O_EXCL), close: CREATE, OPEN, CLOSE_WRITE
     kCreateWithData,  // as kCreateFile, with the mtime set in between: CREATE, OPEN, MODIFY,
                       // CLOSE_WRITE, which is what `echo x > new` shows
-    kCreateSymlink,  // symlinkat: CREATE
-    kMakeDirectory,  // mkdirat: CREATE,ISDIR
-    kUnlink,         // unlinkat: DELETE, DELETE_SELF
+    kCreateSymlink,   // symlinkat: CREATE
+    kMakeDirectory,   // mkdirat: CREATE,ISDIR
+    kUnlink,          // unlinkat: DELETE, DELETE_SELF
     kRemoveDirectory,
     kRename,    // renameat(parent/name -> other_parent/other_name)
     kExchange,  // renameat2(RENAME_EXCHANGE)

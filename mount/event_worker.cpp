@@ -138,8 +138,7 @@ int Worker::walk(NodeId node, const char* path, Descriptor& out) const {
   open_how how{};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  out =
-      Descriptor(static_cast<int>(::syscall(SYS_openat2, root_.get(), path, &how, sizeof how)));
+  out = Descriptor(static_cast<int>(::syscall(SYS_openat2, root_.get(), path, &how, sizeof how)));
   if (!out.valid()) return errno == ENOENT || errno == ENOTDIR ? ESTALE : errno;
   FuseHandle found;
   int mount_id = 0;
@@ -200,8 +199,8 @@ int Worker::poke(const Order& order) {
     case Poke::Kind::kRename:
       return result(::renameat(parent.get(), order.name, other.get(), order.other_name));
     case Poke::Kind::kExchange:
-      return result(::renameat2(
-          parent.get(), order.name, other.get(), order.other_name, RENAME_EXCHANGE));
+      return result(
+          ::renameat2(parent.get(), order.name, other.get(), order.other_name, RENAME_EXCHANGE));
   }
   return EINVAL;
 }
@@ -238,8 +237,7 @@ void become_worker(int socket, pid_t daemon) {
   (void)::chdir("/");
   if (socket != kSocket && ::dup2(socket, kSocket) < 0) ::_exit(1);
   const int nothing = ::open("/dev/null", O_RDWR);
-  for (int standard = 0; nothing >= 0 && standard < kSocket; ++standard)
-    ::dup2(nothing, standard);
+  for (int standard = 0; nothing >= 0 && standard < kSocket; ++standard) ::dup2(nothing, standard);
   if (::close_range(kSocket + 1, ~0U, 0) != 0) ::_exit(1);
 }
 

@@ -274,7 +274,7 @@ class Filesystem {
                          NodeId node,
                          const Wanted& wanted,
                          std::optional<Handle> handle);
-  XattrContext xattr_context(const tree::Znode& znode) const;
+  XattrContext xattr_context(const tree::Znode& znode, NodeId node) const;
 
   Parts parts_;
   bool stopped_ = false;

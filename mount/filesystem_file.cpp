@@ -132,11 +132,17 @@ void Filesystem::create(
                     .ownership = {mode & 0777U, reply.uid(), reply.gid()},
                     .make_parent_directory = is_leaf_as_directory(parent)};
   const bool data = place.kind == Place::Kind::kData;
-  parts_.gate.admit(std::move(reply),
-                    [this, creation = std::move(creation), data, info](Reply admitted) mutable {
-                      if (data) return create_data(std::move(admitted), creation.parent, info);
-                      create_admitted(std::move(admitted), std::move(creation), info);
-                    });
+  auto go = [this, creation = std::move(creation), data, info](Reply admitted) mutable {
+    if (data) return create_data(std::move(admitted), creation.parent, info);
+    create_admitted(std::move(admitted), std::move(creation), info);
+  };
+  // The kernel holds the directory's lock while we have a CREATE. One that need not be decided now
+  // goes on to wait in its first write, which holds nobody up.
+  if ((info.flags & O_EXCL) != 0) {
+    parts_.gate.admit(std::move(reply), std::move(go));
+  } else {
+    parts_.gate.admit_now(std::move(reply), std::move(go));
+  }
 }
 
 void Filesystem::create_admitted(Reply reply, Creation creation, fuse_file_info info) {

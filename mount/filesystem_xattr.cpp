@@ -12,8 +12,12 @@
 
 namespace zkfs::mount {
 
-XattrContext Filesystem::xattr_context(const tree::Znode& znode) const {
-  XattrContext context{.tree = tree(), .error = {}, .stale = {}};
+XattrContext Filesystem::xattr_context(const tree::Znode& znode, NodeId node) const {
+  XattrContext context{.tree = tree(),
+                       .data_of_directory =
+                           face_of(node) != Face::kDirectory && znode.is_directory(),
+                       .error = {},
+                       .stale = {}};
   if (const auto it = errors_.find(znode.ino); it != errors_.end()) context.error = it->second;
   if (!parts_.door.in_quorum()) {
     const Instant now = parts_.now();
@@ -36,7 +40,7 @@ void Filesystem::getxattr(Reply reply, NodeId node, Name name, std::size_t size)
   const auto znode = znode_of(node);
   if (!znode) return reply.error(ESTALE);
   const auto text =
-      xattr_text(*znode, name.substr(kXattrPrefix.size()), xattr_context(*znode));
+      xattr_text(*znode, name.substr(kXattrPrefix.size()), xattr_context(*znode, node));
   if (!text) return reply.error(ENODATA);
   reply.xattr(*text, size);
 }
@@ -45,7 +49,7 @@ void Filesystem::listxattr(Reply reply, NodeId node, std::size_t size) {
   const auto znode = znode_of(node);
   std::string list;
   if (znode) {
-    for (const std::string& name : xattr_names(*znode, xattr_context(*znode))) {
+    for (const std::string& name : xattr_names(*znode, xattr_context(*znode, node))) {
       list += name;
       list += '\0';
     }
@@ -72,6 +76,10 @@ void Filesystem::setxattr(Reply reply, NodeId node, Name name, std::string_view 
     if (!acl) return reply.error(EINVAL);
     operation = server::SetAclRequest{target, std::move(*acl), server::kAnyVersion};
   } else {
+    const auto context = xattr_context(*znode, node);
+    if (context.data_of_directory) return reply.error(EPERM);
+    // What copies do: the same again, or none, from a znode that has none.
+    if (value.empty() || xattr_text(*znode, key, context) == value) return reply.ok();
     const auto kind = parse_kind(value);
     if (!kind || znode->kind == tree::NodeKind::kSymlink) return reply.error(EINVAL);
     operation = server::SetAttributesRequest{

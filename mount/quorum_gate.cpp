@@ -26,6 +26,14 @@ void QuorumGate::admit(Reply reply, Go go, int error) {
   waiting_.emplace(number, Waiting{id, std::move(go)});
 }
 
+void QuorumGate::admit_now(Reply reply, Go go, int error) {
+  if (!door_.in_quorum() && options_.quorum_loss != QuorumLoss::kWait) {
+    const Instant now = now_();
+    if (now - door_.quorum_lost_since().value_or(now) >= options_.timeo) return reply.error(error);
+  }
+  go(std::move(reply));
+}
+
 bool QuorumGate::may_read() const {
   return options_.quorum_loss != QuorumLoss::kStrict || door_.in_quorum();
 }

@@ -29,6 +29,10 @@ class QuorumGate {
   // answers, and forgets `go`.
   void admit(Reply reply, Go go, int error = EROFS);
 
+  // For what must not wait, because the kernel holds a lock meanwhile: answers `error` if the loss
+  // has lasted longer than `timeo`, otherwise calls `go` at once.
+  void admit_now(Reply reply, Go go, int error = EROFS);
+
   // False: quorum_loss=strict, and there is none.
   [[nodiscard]] bool may_read() const;
 

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
+#include <time.h>
 
 #include "ensemble/base/limits.h"
 #include "ensemble/base/log.h"
@@ -56,6 +56,7 @@ mode_t type_of(NodeId node) {
 // Attributes of what the tree does not have (any more).
 struct stat tombstone(const ReplaySubject& subject) {
   struct stat attr {};
+
   attr.st_ino = ino_of(subject.node).value;
   attr.st_mode = subject.type | (S_ISDIR(subject.type) ? 0755U : 0644U);
   attr.st_nlink = S_ISDIR(subject.type) ? 2 : 1;
@@ -88,8 +89,7 @@ struct Replay::State {
         helper(workers),
         queue(workers == nullptr ? 0 : workers->worker_count(),
               limits::kReplayQueueMax,
-              [workers](NodeId directory) { return workers->worker_for(directory).value_or(0); }) {
-  }
+              [workers](NodeId directory) { return workers->worker_for(directory).value_or(0); }) {}
 
   asio::io_context& context;
   const server::Door& door;
@@ -174,8 +174,7 @@ void Replay::State::note_overflow() {
   if (overflow_log.allow())
     ZKFS_LOG_WARN(mount,
                   "inotify replay: more than {} changes wait, some are not shown lost_total={}",
-                  limits::kReplayQueueMax,
-                  counters.overflowed);
+                  limits::kReplayQueueMax, counters.overflowed);
 }
 
 bool Replay::State::unseen_by_kernel(const server::AppliedTxn& txn, const Change& change) const {
@@ -184,8 +183,7 @@ bool Replay::State::unseen_by_kernel(const server::AppliedTxn& txn, const Change
   const auto pending = [&](Ino parent, std::string_view name) {
     return parent && queue.pending(directory_node(parent), shown_name(name));
   };
-  if (change.kind == Change::Kind::kData && change.directory)
-    return pending(change.ino, kDataName);
+  if (change.kind == Change::Kind::kData && change.directory) return pending(change.ino, kDataName);
   return pending(change.parent, change.name) || pending(change.old_parent, change.old_name);
 }
 
@@ -256,12 +254,9 @@ void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
     default:
       ++counters.failed;
       if (failure_log.allow())
-        ZKFS_LOG_WARN(mount,
-                      "inotify replay: a change is not shown name={} kind={}: {} failed_total={}",
-                      item->poke.name,
-                      static_cast<int>(item->poke.kind),
-                      ::strerror(error),
-                      counters.failed);
+        ZKFS_LOG_WARN(
+            mount, "inotify replay: a change is not shown name={} kind={}: {} failed_total={}",
+            item->poke.name, static_cast<int>(item->poke.kind), ::strerror(error), counters.failed);
   }
 }
 
@@ -383,8 +378,8 @@ void Replay::State::create_entry(Reply reply, NodeId parent, std::string_view na
 
 void Replay::State::remove(Reply reply, NodeId parent, std::string_view name) {
   ReplayItem* item = current(reply.pid());
-  const bool asked = item != nullptr && removes(item->poke.kind) &&
-                     item->poke.parent == parent && item->poke.name == name;
+  const bool asked = item != nullptr && removes(item->poke.kind) && item->poke.parent == parent &&
+                     item->poke.name == name;
   if (!asked) return reply.error(EIO);
   item->effected = true;
   reply.ok();
@@ -420,8 +415,7 @@ void Replay::replaced(const tree::DataTree& before, const tree::DataTree& after)
   state.directory_data.clear();
   for (const NetChange& net : net_difference(before, after, state.inodes)) {
     state.learn_data(net.change);
-    std::vector<ReplayItem> items =
-        plan_replay(net.change, {after, state.inodes}, net.had_data);
+    std::vector<ReplayItem> items = plan_replay(net.change, {after, state.inodes}, net.had_data);
     for (ReplayItem& item : items) state.push(std::move(item));
   }
   // Not pumped here: the paths must be those of the new tree, which becomes current on return.
@@ -455,8 +449,7 @@ void Replay::start() {
   state.running = true;
   for (std::size_t worker = 0; worker < state.helper->worker_count(); ++worker) {
     if (state.descriptors.size() <= worker)
-      state.descriptors.push_back(
-          std::make_unique<asio::posix::stream_descriptor>(state.context));
+      state.descriptors.push_back(std::make_unique<asio::posix::stream_descriptor>(state.context));
     const int descriptor = state.helper->descriptor(worker);
     if (descriptor < 0 || state.descriptors[worker]->is_open()) continue;
     state.descriptors[worker]->assign(descriptor);

@@ -80,9 +80,7 @@ class Planner {
 
   // The data of the change's directory, as the entry `.@data` in it.
   [[nodiscard]] ReplayItem data_entry(Poke::Kind kind) const {
-    return item(kind,
-                directory_node(change_.ino),
-                std::string(kDataName),
+    return item(kind, directory_node(change_.ino), std::string(kDataName),
                 {file_node(change_.ino), S_IFREG, change_.data_size});
   }
 
@@ -91,8 +89,7 @@ class Planner {
     if (!held(parent_)) return {};
     if (change_.directory) return {here(Poke::Kind::kMakeDirectory)};
     if (change_.node_kind == NodeKind::kSymlink) return {here(Poke::Kind::kCreateSymlink)};
-    return {
-        here(change_.data_size == 0 ? Poke::Kind::kCreateFile : Poke::Kind::kCreateWithData)};
+    return {here(change_.data_size == 0 ? Poke::Kind::kCreateFile : Poke::Kind::kCreateWithData)};
   }
 
   [[nodiscard]] Items deleted() const {
@@ -250,8 +247,8 @@ class Difference {
       data_.push_back({change(Change::Kind::kData, after), !before.data.empty()});
     else if (before.stat.aversion != after.stat.aversion ||
              (before.change_time != after.change_time && !move_seen) ||
-             before.stat.mtime != after.stat.mtime ||
-             before.kind != after.kind || before.executable != after.executable)
+             before.stat.mtime != after.stat.mtime || before.kind != after.kind ||
+             before.executable != after.executable)
       attributes_.push_back({change(Change::Kind::kAttributes, after), false});
   }
 

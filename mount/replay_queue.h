@@ -62,6 +62,7 @@ class ReplayQueue {
   void sent(std::size_t lane);
   // The oldest under way in this lane, or null: the one the lane's worker is at.
   ReplayItem* current(std::size_t lane);
+
   [[nodiscard]] std::size_t under_way(std::size_t lane) const { return lanes_[lane].sent.size(); }
 
   // The current one of the lane is done; its item. Empty if `token` is not its token.
@@ -73,8 +74,10 @@ class ReplayQueue {
 
   // True if something about this name waits or is under way.
   [[nodiscard]] bool pending(NodeId directory, std::string_view name) const;
+
   // Waiting, without those under way.
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
   [[nodiscard]] std::uint64_t overflowed() const { return overflowed_; }
 
   // Drops everything that waits.
@@ -87,6 +90,7 @@ class ReplayQueue {
     std::uint64_t gate_of = 0;       // a gate itself: the token it waits for
     bool urgent = false;
   };
+
   using Entries = std::list<Entry>;
 
   struct Lane {
@@ -119,8 +123,8 @@ class ReplayQueue {
   LaneOf lane_of_;
   std::vector<Lane> lanes_;
   std::unordered_map<std::string, Name> names_;
-  std::unordered_map<NodeId, std::size_t> directories_;      // pending per directory
-  std::unordered_map<std::uint64_t, std::size_t> gated_;     // tokens whose gates are shut
+  std::unordered_map<NodeId, std::size_t> directories_;   // pending per directory
+  std::unordered_map<std::uint64_t, std::size_t> gated_;  // tokens whose gates are shut
   std::uint64_t last_token_ = 0;
   std::size_t waiting_ = 0;
   std::uint64_t overflowed_ = 0;

@@ -116,7 +116,7 @@ constexpr std::array<Attribute, 21> kAttributes{{
     {"acl", [](const Znode& z, const XattrContext&) -> Text { return acl_text(z); }},
     {"name", [](const Znode& z, const XattrContext&) -> Text { return std::string(z.name); }},
     {"path", [](const Znode& z, const XattrContext& c) -> Text { return c.tree.path_of(z.ino); }},
-    {"kind", [](const Znode& z, const XattrContext&) -> Text { return std::string(kind_text(z.kind)); }},
+    {"kind", [](const Znode& z, const XattrContext& c) -> Text { return c.data_of_directory ? Text() : Text(kind_text(z.kind)); }},
     {"error", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.error); }},
     {"stale", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.stale); }},
     {"stat", [](const Znode& z, const XattrContext&) -> Text { return stat_text(z.stat); }},

@@ -17,6 +17,9 @@ inline constexpr std::string_view kXattrPrefix = "user.zk.";
 // What the mount knows beside the tree.
 struct XattrContext {
   const tree::DataTree& tree;
+  // It is seen as the data of a directory: no kind of its own, or copying the data out of a
+  // directory would make directories.
+  bool data_of_directory = false;
   std::string error;  // of the last commit; empty if it was a success
   std::string stale;  // milliseconds without a quorum; empty while in one
 };

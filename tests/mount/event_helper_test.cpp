@@ -73,9 +73,8 @@ class EventHelperTest : public testing::Test {
     while (!results_.contains(token)) {
       pollfd wait{helper_->descriptor(0), POLLIN, 0};
       if (::poll(&wait, 1, 5000) != 1) return -1;
-      const bool alive = helper_->receive(wait.fd, [&](std::uint64_t done, int error) {
-        results_[done] = error;
-      });
+      const bool alive =
+          helper_->receive(wait.fd, [&](std::uint64_t done, int error) { results_[done] = error; });
       if (!alive) return -2;
     }
     return results_[token];
@@ -343,9 +342,7 @@ TEST_F(EventHelperTest, DirectoryTheKernelHoldsIsFoundByItsNumber) {
   Poke poke;
   poke.token = 1;
   poke.kind = Poke::Kind::kModify;
-  mount.run([&] {
-    poke.parent = mount::directory_node(mount.door().tree().find_path("/d")->ino);
-  });
+  mount.run([&] { poke.parent = mount::directory_node(mount.door().tree().find_path("/d")->ino); });
   poke.name = "f";
   ASSERT_TRUE(helper_->send(poke));
   EXPECT_EQ(result_of(1), 0);

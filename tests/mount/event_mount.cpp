@@ -21,7 +21,6 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
-
 #include <fmt/format.h>
 
 #include "ensemble/base/check.h"
@@ -62,9 +61,7 @@ struct EventMount::State final : server::ChangeSubscriber {
 
   // --- the filesystem ---
 
-  static State& of(fuse_req_t request) {
-    return *static_cast<State*>(fuse_req_userdata(request));
-  }
+  static State& of(fuse_req_t request) { return *static_cast<State*>(fuse_req_userdata(request)); }
 
   // True if the request is a worker's.
   [[nodiscard]] bool works(const Reply& reply) const { return replay->is_worker(reply.pid()); }
@@ -111,7 +108,9 @@ void EventMount::State::get_attributes(Reply reply, NodeId node) {
   if (works(reply)) return replay->getattr(std::move(reply), node);
   const auto znode = door.tree().find(ino_of(node));
   if (znode) return reply.attr(mount::attributes(*znode, node));
+
   struct stat gone {};
+
   gone.st_mode = mount::face_of(node) == mount::Face::kDirectory ? S_IFDIR : S_IFREG;
   reply.attr(gone);
 }
@@ -133,9 +132,8 @@ void EventMount::State::submit(Reply reply,
 }
 
 void EventMount::State::make(Reply reply, NodeId parent, std::string name, server::Operation make) {
-  submit(std::move(reply), std::move(make), [this, parent, name](Reply made) {
-    entry(std::move(made), parent, name);
-  });
+  submit(std::move(reply), std::move(make),
+         [this, parent, name](Reply made) { entry(std::move(made), parent, name); });
 }
 
 void EventMount::State::create_here(Reply reply,
@@ -155,27 +153,24 @@ void EventMount::State::create_here(Reply reply,
 }
 
 void EventMount::State::remove_here(Reply reply, NodeId parent, const std::string& name) {
-  submit(std::move(reply),
-         server::DeleteRequest{.target = {ino_of(parent), name}},
+  submit(std::move(reply), server::DeleteRequest{.target = {ino_of(parent), name}},
          [](Reply removed) { removed.ok(); });
 }
 
 void EventMount::State::fill_making(fuse_lowlevel_ops& ops) {
-  ops.create =
-      [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
-        State& state = of(request);
-        Reply reply(request);
-        if (state.works(reply))
-          return state.replay->create(std::move(reply), parent, name, mode, *info);
-        state.create_here(std::move(reply), parent, name, *info);
-      };
+  ops.create = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
+                  fuse_file_info* info) {
+    State& state = of(request);
+    Reply reply(request);
+    if (state.works(reply))
+      return state.replay->create(std::move(reply), parent, name, mode, *info);
+    state.create_here(std::move(reply), parent, name, *info);
+  };
   ops.mkdir = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
     State& state = of(request);
     Reply reply(request);
     if (state.works(reply)) return state.replay->mkdir(std::move(reply), parent, name, mode);
-    state.make(std::move(reply),
-               parent,
-               name,
+    state.make(std::move(reply), parent, name,
                server::CreateRequest{.target = {ino_of(parent), name},
                                      .data = {},
                                      .acl = tree::open_acl(),
@@ -202,12 +197,8 @@ void EventMount::State::fill_removing(fuse_lowlevel_ops& ops) {
     if (state.works(reply)) return state.replay->rmdir(std::move(reply), parent, name);
     state.remove_here(std::move(reply), parent, name);
   };
-  ops.rename = [](fuse_req_t request,
-                  fuse_ino_t parent,
-                  const char* name,
-                  fuse_ino_t new_parent,
-                  const char* new_name,
-                  unsigned int) {
+  ops.rename = [](fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+                  const char* new_name, unsigned int) {
     State& state = of(request);
     Reply reply(request);
     if (state.works(reply))
@@ -332,13 +323,16 @@ EventMount::EventMount(int workers) : state_(std::make_unique<State>()) {
   std::string pattern = "/tmp/zkfs-replay-XXXXXX";
   ZKFS_CHECK(::mkdtemp(pattern.data()) != nullptr, "mkdtemp: {}", ::strerror(errno));
   path_ = pattern;
-  state.replay = std::make_unique<mount::Replay>(
-      state.context, state.door, state.inodes, state.helper.get());
+  state.replay =
+      std::make_unique<mount::Replay>(state.context, state.door, state.inodes, state.helper.get());
   state.door.subscribe(&state);
-  state.mount_session = state.door.open_session(10'000, "test", [](const tree::Outcome&) {}, [] {});
+  state.mount_session = state.door.open_session(
+      10'000, "test", [](const tree::Outcome&) {}, [] {});
   state.door.pump();
   state.serve(path_);
+
   struct stat root {};
+
   ZKFS_CHECK(::stat(path_.c_str(), &root) == 0, "stat {}: {}", path_, ::strerror(errno));
   run([&] {
     state.helper->attach(path_);

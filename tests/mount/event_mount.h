@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventMount: the least of a mount that replay can be tested with: a tree behind a LocalDoor, served
-// on a real mount point by a thread of its own, users' requests answered from the tree, the workers'
-// by Replay. Watcher: what inotify tells about it, as text.
+// EventMount: the least of a mount that replay can be tested with: a tree behind a LocalDoor,
+// served on a real mount point by a thread of its own, users' requests answered from the tree, the
+// workers' by Replay. Watcher: what inotify tells about it, as text.
 #pragma once
 
 #include <sys/types.h>

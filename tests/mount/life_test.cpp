@@ -120,7 +120,7 @@ TEST_F(Life, MountsHaveTypeAndSource) {
 
 TEST_F(Life, ReadOnlyMount) {
   with("ro");
-  sh("! echo x > f 2>$T/e; grep -q 'Read-only' $T/e");
+  sh("! { echo x > f; } 2>$T/e; grep -q 'Read-only' $T/e");
 }
 
 TEST_F(Life, ControlDirectoryIsThereAndNotListed) {

@@ -70,6 +70,7 @@ LocalMount::LocalMount(const std::string& options, bool with_helper)
   door_->subscribe(this);
   if (started) started = mount_->start([this] { unmounted_ = true; });
   tick();
+  if (started) drive_until([this] { return door_->pending() == 0; });
 }
 
 LocalMount::~LocalMount() {

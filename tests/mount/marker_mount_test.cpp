@@ -46,7 +46,7 @@ TEST_F(Markers, EphemeralBelongsToTheMountsSession) {
 
 TEST_F(Markers, EphemeralIsUpdatedByItsOwnSessionOnly) {
   sh("echo a > me@eph && echo b > me@eph && [ $(cat me) = b ]; echo p > persistent;"
-     "! echo c > persistent@eph 2>$T/e; grep -q exists $T/e; [ $(cat persistent) = p ]");
+     "! { echo c > persistent@eph; } 2>$T/e; grep -q exists $T/e; [ $(cat persistent) = p ]");
 }
 
 TEST_F(Markers, EphemeralsHaveNoChildren) {
@@ -69,12 +69,12 @@ TEST_F(Markers, TtlAndContainer) {
 }
 
 TEST_F(Markers, BadArgumentsAreInvalidAndUnknownWordsAreNames) {
-  sh("! echo x > a@ttl=soon 2>$T/e; grep -q 'Invalid argument' $T/e; echo x > user@host;"
+  sh("! { echo x > a@ttl=soon; } 2>$T/e; grep -q 'Invalid argument' $T/e; echo x > user@host;"
      "[ -f user@host ] && [ $(ls | wc -l) = 1 ]");
 }
 
 TEST_F(Markers, EphemeralsOfProcessesAreNotSupportedYet) {
-  sh("! echo x > me@eph=$$ 2>$T/e; grep -q 'not supported' $T/e");
+  sh("! { echo x > me@eph=$$; } 2>$T/e; grep -q 'not supported' $T/e");
 }
 
 TEST_F(Markers, TheDescriptorTellsTheName) {

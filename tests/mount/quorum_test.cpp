@@ -2,6 +2,9 @@
 // What happens without a quorum, and to whoever waits: contract section 6.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "tests/mount/local_mount.h"
 
 namespace zkfs::test {
@@ -9,11 +12,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class Quorum : public MountTest {
- protected:
-  // Requests the ensemble has not answered.
-  bool pending() { return m().drive_until([&] { return m().door().pending() > 0; }); }
-};
+class Quorum : public MountTest {};
 
 TEST_F(Quorum, ChangesFailReadOnlyAfterTimeo) {
   with("timeo=200ms");
@@ -44,6 +43,16 @@ TEST_F(Quorum, StrictReadsFail) {
 }
 
 TEST_F(Quorum, OpenWaitsForTheElection) {
+  sh("echo old > f");
+  m().set_quorum(false);
+  const pid_t pid = m().start("echo x > f");
+  EXPECT_FALSE(m().drive_until([&] { return m().data("/f") != "old\n"; }, milliseconds(200)));
+  m().set_quorum(true);
+  EXPECT_EQ(m().finish(pid).status, 0);
+  EXPECT_EQ(m().data("/f"), "x\n");
+}
+
+TEST_F(Quorum, ACreateWaitsInItsFirstWrite) {
   m().set_quorum(false);
   const pid_t pid = m().start("echo x > f");
   EXPECT_FALSE(m().drive_until([&] { return m().data("/f").has_value(); }, milliseconds(200)));
@@ -52,21 +61,37 @@ TEST_F(Quorum, OpenWaitsForTheElection) {
   EXPECT_EQ(m().data("/f"), "x\n");
 }
 
-TEST_F(Quorum, CloseWaitsAndSucceedsOnce) {
-  const pid_t pid = m().start("exec 3>f; printf x >&3 & wait; touch $T/written; exec 3>&-; echo closed");
-  (void)pid;
-  EXPECT_EQ(m().finish(pid).status, 0);
+TEST_F(Quorum, QuorumLostBetweenOpenAndCloseIsWaitedOut) {
+  const pid_t pid = m().start(
+      "exec 3>f; python3 -c 'import os, time\nos.write(3, b\"x\"); open(os.environ[\"T\"] + "
+      "\"/written\", \"w\")\nwhile not os.path.exists(os.environ[\"T\"] + \"/go\"): time.sleep(0.01)'; "
+      "exec 3>&-; echo closed");
+  const std::string base = m().path().substr(0, m().path().rfind('/'));
+  EXPECT_TRUE(m().drive_until([&] { return std::filesystem::exists(base + "/written"); }));
+  m().set_quorum(false);
+  std::ofstream(base + "/go").close();
+  EXPECT_FALSE(m().drive_until([&] { return m().data("/f").has_value(); }, milliseconds(200)));
+  m().set_quorum(true);
+  EXPECT_EQ(m().finish(pid).out, "closed\n");
+  EXPECT_EQ(m().data("/f"), "x");
   EXPECT_EQ(m().versions("/f"), 1);
 }
 
-TEST_F(Quorum, WaitingWriterDoesNotBlockOthers) {
+// The kernel itself holds a directory's lock during mkdir, unlink and rename; writers of files, new
+// ones too, wait without it.
+TEST_F(Quorum, WaitingWritersDoNotBlockOthers) {
   sh("mkdir d; echo v > d/f");
   m().set_quorum(false);
-  const pid_t pid = m().start("mkdir d/e");
+  const pid_t overwrites = m().start("echo w > d/f");
+  const pid_t creates = m().start("echo w > d/new");
   EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
-  EXPECT_EQ(sh("cat d/f; ls d"), "v\nf\n");
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(sh("cat d/f; ls d; [ ! -e d/new ]; [ ! -e d/other ]"), "v\nf\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
   m().set_quorum(true);
-  EXPECT_EQ(m().finish(pid).status, 0);
+  EXPECT_EQ(m().finish(overwrites).status, 0);
+  EXPECT_EQ(m().finish(creates).status, 0);
+  EXPECT_EQ(sh("cat d/f d/new"), "w\nw\n");
 }
 
 TEST_F(Quorum, ABlockedWriterIsKilledAtOnce) {

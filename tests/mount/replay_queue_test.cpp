@@ -36,7 +36,8 @@ ReplayItem rename(NodeId from, std::string name, NodeId to, std::string new_name
 class ReplayQueueTest : public testing::Test {
  protected:
   void fill(std::size_t bound) {
-    queue_.emplace(2, bound, [this](NodeId directory) { return only_lane_.value_or(directory % 2); });
+    queue_.emplace(2, bound,
+                   [this](NodeId directory) { return only_lane_.value_or(directory % 2); });
   }
 
   void SetUp() override { fill(1000); }
@@ -231,7 +232,8 @@ TEST_F(ReplayQueueTest, NeverHoldsMoreThanTheBound) {
     if (random() % 5 == 0) {
       queue_->push(rename(parent, name, 2 + random() % 4, "n"));
     } else {
-      queue_->push(item(random() % 2 == 0 ? Poke::Kind::kModify : Poke::Kind::kUnlink, parent, name));
+      queue_->push(
+          item(random() % 2 == 0 ? Poke::Kind::kModify : Poke::Kind::kUnlink, parent, name));
     }
     ASSERT_LE(queue_->waiting(), 50U);
   }

@@ -76,8 +76,8 @@ TEST_F(ReplayRace, FirstLocalChildShowsTheFileTurnIntoADirectory) {
   mount_->foreign(create_plain("/d/f"));
   watch("d", "d");
   mount_->run([&] {
-    const SessionId session =
-        mount_->door().open_session(1000, "test", [](const tree::Outcome&) {}, [] {});
+    const SessionId session = mount_->door().open_session(
+        1000, "test", [](const tree::Outcome&) {}, [] {});
     mount_->door().submit(session, {}, create_file("/d/f/child"), [](const tree::Outcome&) {});
     mount_->door().pump();
   });
@@ -88,7 +88,8 @@ TEST_F(ReplayRace, EphemeralsOfALocalSessionThatEndsShowDelete) {
   watch("d", "d");
   mount_->run([&] {
     LocalDoor& door = mount_->door();
-    const SessionId session = door.open_session(1000, "test", [](const tree::Outcome&) {}, [] {});
+    const SessionId session = door.open_session(
+        1000, "test", [](const tree::Outcome&) {}, [] {});
     auto create = std::get<server::CreateRequest>(create_file("/d/me"));
     create.type = tree::NodeType::kEphemeral;
     door.submit(session, {}, create, [](const tree::Outcome&) {});
@@ -105,13 +106,12 @@ TEST_F(ReplayRace, LocalCreateAfterAPendingDeleteIsTheLastThingShown) {
   mount_->run([&] {
     // Both at once: the delete's poke cannot have begun.
     mount_->door().inject_foreign(remove("/d/f"));
-    const SessionId session =
-        mount_->door().open_session(1000, "test", [](const tree::Outcome&) {}, [] {});
+    const SessionId session = mount_->door().open_session(
+        1000, "test", [](const tree::Outcome&) {}, [] {});
     mount_->door().submit(session, {}, create_file("/d/f"), [](const tree::Outcome&) {});
     mount_->door().pump();
   });
-  EXPECT_EQ(settled(),
-            (Events{"d: DELETE f", "d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
+  EXPECT_EQ(settled(), (Events{"d: DELETE f", "d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
 }
 
 // --- what was there before ---
@@ -124,14 +124,8 @@ TEST_F(ReplayRace, RecreatedFileIsAnotherInode) {
     mount_->door().inject_foreign(remove("/d/f"));
     mount_->door().inject_foreign(create_file("/d/f"));
   });
-  EXPECT_EQ(settled(),
-            (Events{"f: ATTRIB",
-                    "f: DELETE_SELF",
-                    "f: IGNORED",
-                    "d: DELETE f",
-                    "d: CREATE f",
-                    "d: OPEN f",
-                    "d: CLOSE_WRITE f"}));
+  EXPECT_EQ(settled(), (Events{"f: ATTRIB", "f: DELETE_SELF", "f: IGNORED", "d: DELETE f",
+                               "d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
 }
 
 TEST_F(ReplayRace, LookingAtTheNewStateFirstDoesNotSuppressTheEvents) {
@@ -141,7 +135,9 @@ TEST_F(ReplayRace, LookingAtTheNewStateFirstDoesNotSuppressTheEvents) {
   for (const pid_t worker : mount_->workers()) ::kill(worker, SIGSTOP);
   mount_->foreign(remove("/d/f"));
   mount_->foreign(create_file("/d/g"));
+
   struct stat attr {};
+
   EXPECT_NE(::stat(mount_->path("d/f").c_str(), &attr), 0);
   EXPECT_EQ(::stat(mount_->path("d/g").c_str(), &attr), 0);
   for (const pid_t worker : mount_->workers()) ::kill(worker, SIGCONT);
@@ -159,7 +155,9 @@ TEST_F(ReplayRace, DeleteSelfOfAnOpenFileComesAtItsClose) {
   watcher_.take();
   mount_->foreign(remove("/d/f"));
   EXPECT_EQ(settled(), (Events{"f: ATTRIB"}));
+
   struct stat attr {};
+
   EXPECT_EQ(::fstat(file, &attr), 0);
   EXPECT_EQ(attr.st_nlink, 0U);
   ::close(file);
@@ -199,11 +197,7 @@ TEST_F(ReplayRace, WatchesWithoutADentryAreServed) {
   mount_->foreign(create_file("/d/deep/g"));
   mount_->foreign(set_acl("/d/deep/f"));
   EXPECT_EQ(settled(),
-            (Events{"p: CREATE g",
-                    "p: OPEN g",
-                    "p: CLOSE_WRITE g",
-                    "p: ATTRIB f",
-                    "f: ATTRIB"}));
+            (Events{"p: CREATE g", "p: OPEN g", "p: CLOSE_WRITE g", "p: ATTRIB f", "f: ATTRIB"}));
 }
 
 TEST_F(ReplayRace, WhatNobodyHoldsCausesNoPoke) {
@@ -235,9 +229,7 @@ TEST_F(ReplayRace, GhostGetsItsRealNameInTheOpenDescriptor) {
   mount_->run([&] {
     const auto directory = mount_->door().tree().find_path("/d");
     const auto znode = mount_->door().tree().find_path("/d/f");
-    mount_->replay().rename_ghost(mount::directory_node(directory->ino),
-                                  "f",
-                                  "job-0000000042",
+    mount_->replay().rename_ghost(mount::directory_node(directory->ino), "f", "job-0000000042",
                                   mount::file_node(znode->ino));
   });
   mount_->settle();
@@ -305,16 +297,9 @@ TEST_F(ReplayRace, CatchingUpBySnapshotShowsTheNetDifference) {
     mount_->door().catch_up_by_snapshot(std::move(missed));
   });
   EXPECT_EQ(settled(),
-            (Events{"d: DELETE gone",
-                    "d: MOVED_FROM moved #1",
-                    "e: MOVED_TO moved #1",
-                    "d: CREATE born",
-                    "d: OPEN born",
-                    "d: MODIFY born",
-                    "d: CLOSE_WRITE born",
-                    "d: MODIFY changed",
-                    "d: OPEN changed",
-                    "d: CLOSE_WRITE changed"}));
+            (Events{"d: DELETE gone", "d: MOVED_FROM moved #1", "e: MOVED_TO moved #1",
+                    "d: CREATE born", "d: OPEN born", "d: MODIFY born", "d: CLOSE_WRITE born",
+                    "d: MODIFY changed", "d: OPEN changed", "d: CLOSE_WRITE changed"}));
 }
 
 // --- deaths ---
@@ -345,9 +330,22 @@ TEST_F(ReplayRace, WithoutWorkersTheMountGoesOn) {
   for (std::size_t living = 2; living != 0;)
     mount_->run([&] { living = mount_->helper().living_count(); });
   mount_->foreign(create_file("/d/f"));
+
   struct stat attr {};
+
   EXPECT_EQ(::stat(mount_->path("d/f").c_str(), &attr), 0);
   EXPECT_EQ(settled(), Events{});
+}
+
+// Read-only for its users; the superblock must not be (`mount -o remount,bind,ro`).
+TEST_F(ReplayRace, MountThatIsReadOnlyForItsUsersShowsEvents) {
+  const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY;
+  ASSERT_EQ(::mount(nullptr, mount_->path().c_str(), nullptr, flags, nullptr), 0);
+  mount_->run([&] { mount_->helper().attach(mount_->path()); });
+  watch("d", "d");
+  EXPECT_EQ(::open(mount_->path("d/x").c_str(), O_WRONLY | O_CREAT, 0644), -1);
+  mount_->foreign(create_file("/d/f"));
+  EXPECT_EQ(settled(), (Events{"d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
 }
 
 TEST_F(ReplayRace, UnmountDoesNotWaitForTheClone) {
@@ -355,7 +353,9 @@ TEST_F(ReplayRace, UnmountDoesNotWaitForTheClone) {
   mount_->foreign(create_file("/d/f"));
   mount_->settle();
   ::umount2(mount_->path().c_str(), 0);
+
   struct stat attr {};
+
   ASSERT_EQ(::stat(mount_->path().c_str(), &attr), 0);
   // The clone still holds the filesystem; its last holder gone, watchers are told.
   mount_->run([&] {
@@ -385,7 +385,8 @@ TEST_F(ReplayRace, UserBlockedInADirectoryStopsNeitherOthersNorTheEnd) {
   // These two are in different lanes only if the hash says so; the blocked one is second.
   mount_->foreign(create_file("/e/free"));
   Events seen;
-  while (count(seen, "e: CREATE free") == 0) std::ranges::copy(watcher_.take(), std::back_inserter(seen));
+  while (count(seen, "e: CREATE free") == 0)
+    std::ranges::copy(watcher_.take(), std::back_inserter(seen));
   mount_->foreign(create_file("/d/waits"));
   // Ends with a worker blocked on the lock of d.
   mount_.reset();

@@ -63,18 +63,15 @@ TEST_F(Replay, SetShowsModifyAndCloseWriteInDirectoryAndFile) {
   watch("d", "d");
   watch("d/f", "f");
   EXPECT_EQ(events_of(set_data("/d/f", "x")),
-            (Events{"d: MODIFY f",
-                    "f: MODIFY",
-                    "d: OPEN f",
-                    "f: OPEN",
-                    "d: CLOSE_WRITE f",
+            (Events{"d: MODIFY f", "f: MODIFY", "d: OPEN f", "f: OPEN", "d: CLOSE_WRITE f",
                     "f: CLOSE_WRITE"}));
 }
 
 TEST_F(Replay, SetOfARootFileShows) {
   mount_->foreign(create_file("/f"));
   watch("", "r");
-  EXPECT_EQ(events_of(set_data("/f", "x")), (Events{"r: MODIFY f", "r: OPEN f", "r: CLOSE_WRITE f"}));
+  EXPECT_EQ(events_of(set_data("/f", "x")),
+            (Events{"r: MODIFY f", "r: OPEN f", "r: CLOSE_WRITE f"}));
 }
 
 TEST_F(Replay, DeleteShowsDeleteAndDeleteSelf) {
@@ -129,8 +126,7 @@ TEST_F(Replay, RenameAcrossDirectoriesShowsInBoth) {
   mount_->foreign(create_file("/d/f"));
   watch("d", "d");
   watch("e", "e");
-  EXPECT_EQ(events_of(rename("/d/f", "/e/g")),
-            (Events{"d: MOVED_FROM f #1", "e: MOVED_TO g #1"}));
+  EXPECT_EQ(events_of(rename("/d/f", "/e/g")), (Events{"d: MOVED_FROM f #1", "e: MOVED_TO g #1"}));
 }
 
 TEST_F(Replay, RenameFromADirectoryNobodyKnowsShows) {
@@ -144,9 +140,8 @@ TEST_F(Replay, RenameOfADirectoryKeepsWatchesInside) {
   watch("d", "d");
   watch("e", "e");
   watch("d/s", "s");
-  EXPECT_EQ(
-      events_of(rename("/d/s", "/e/t")),
-      (Events{"d: MOVED_FROM,ISDIR s #1", "e: MOVED_TO,ISDIR t #1", "s: MOVE_SELF"}));
+  EXPECT_EQ(events_of(rename("/d/s", "/e/t")),
+            (Events{"d: MOVED_FROM,ISDIR s #1", "e: MOVED_TO,ISDIR t #1", "s: MOVE_SELF"}));
   EXPECT_EQ(events_of(create_directory("/e/t/x")), (Events{"s: CREATE,ISDIR x"}));
 }
 
@@ -156,15 +151,8 @@ TEST_F(Replay, RenameOverAFileKeepsTheTargetsWatch) {
   watch("d", "d");
   watch("d/f", "f");
   EXPECT_EQ(events_of(rename("/d/tmp", "/d/f")),
-            (Events{"d: MOVED_FROM tmp #1",
-                    "d: MOVED_TO f #1",
-                    "f: ATTRIB",
-                    "d: MODIFY f",
-                    "f: MODIFY",
-                    "d: OPEN f",
-                    "f: OPEN",
-                    "d: CLOSE_WRITE f",
-                    "f: CLOSE_WRITE"}));
+            (Events{"d: MOVED_FROM tmp #1", "d: MOVED_TO f #1", "f: ATTRIB", "d: MODIFY f",
+                    "f: MODIFY", "d: OPEN f", "f: OPEN", "d: CLOSE_WRITE f", "f: CLOSE_WRITE"}));
   EXPECT_EQ(events_of(set_acl("/d/f")), (Events{"d: ATTRIB f", "f: ATTRIB"}));
 }
 
@@ -174,9 +162,7 @@ TEST_F(Replay, ExchangeShowsTwoMoves) {
   watch("d", "d");
   watch("e", "e");
   EXPECT_EQ(events_of(rename("/d/a", "/e/b", true)),
-            (Events{"d: MOVED_FROM a #1",
-                    "e: MOVED_TO b #1",
-                    "e: MOVED_FROM,ISDIR b #2",
+            (Events{"d: MOVED_FROM a #1", "e: MOVED_TO b #1", "e: MOVED_FROM,ISDIR b #2",
                     "d: MOVED_TO,ISDIR a #2"}));
 }
 
@@ -184,19 +170,15 @@ TEST_F(Replay, FirstChildShowsTheFileTurnIntoADirectory) {
   mount_->foreign(create_plain("/d/f"));
   watch("d", "d");
   watch("d/f", "f");
-  EXPECT_EQ(events_of(create_file("/d/f/child")),
-            (Events{"f: ATTRIB",
-                    "f: DELETE_SELF",
-                    "f: IGNORED",
-                    "d: DELETE f",
-                    "d: CREATE,ISDIR f"}));
+  EXPECT_EQ(
+      events_of(create_file("/d/f/child")),
+      (Events{"f: ATTRIB", "f: DELETE_SELF", "f: IGNORED", "d: DELETE f", "d: CREATE,ISDIR f"}));
 }
 
 TEST_F(Replay, FirstDataOfADirectoryShowsAnEntry) {
   watch("d", "d");
-  EXPECT_EQ(events_of(set_data("/d", "x")),
-            (Events{"d: CREATE .@data", "d: OPEN .@data", "d: MODIFY .@data",
-                    "d: CLOSE_WRITE .@data"}));
+  EXPECT_EQ(events_of(set_data("/d", "x")), (Events{"d: CREATE .@data", "d: OPEN .@data",
+                                                    "d: MODIFY .@data", "d: CLOSE_WRITE .@data"}));
 }
 
 TEST_F(Replay, NextDataOfADirectoryShowsModify) {
@@ -216,9 +198,8 @@ TEST_F(Replay, EmptiedDirectoryDataShowsDelete) {
 
 TEST_F(Replay, DataOfTheRootShows) {
   watch("", "r");
-  EXPECT_EQ(events_of(set_data("/", "x")),
-            (Events{"r: CREATE .@data", "r: OPEN .@data", "r: MODIFY .@data",
-                    "r: CLOSE_WRITE .@data"}));
+  EXPECT_EQ(events_of(set_data("/", "x")), (Events{"r: CREATE .@data", "r: OPEN .@data",
+                                                   "r: MODIFY .@data", "r: CLOSE_WRITE .@data"}));
 }
 
 }  // namespace
