@@ -97,6 +97,7 @@ int Control::write(NodeId node, std::string_view text) {
 
 struct stat Control::attributes(NodeId node) const {
   struct stat attr {};
+
   attr.st_ino = node;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   attr.st_mtim.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(now).count();

@@ -6,8 +6,9 @@
 
 namespace zkfs::mount {
 
-// 0 for kOk. Never EAGAIN, ENOTCONN or ENOSYS for an answer of the ensemble: the first makes callers
-// spin, monitoring takes the second for a dead mount, the kernel remembers the third for ever.
+// 0 for kOk. Never EAGAIN, ENOTCONN or ENOSYS for an answer of the ensemble: the first makes
+// callers spin, monitoring takes the second for a dead mount, the kernel remembers the third for
+// ever.
 int errno_of(Error error);
 
 }  // namespace zkfs::mount

@@ -165,16 +165,14 @@ server::Identity Filesystem::identity_of(const Reply& reply) {
 }
 
 void Filesystem::change(Reply reply, server::Operation operation, Done done) {
-  parts_.gate.admit(
-      std::move(reply),
-      [this, operation = std::move(operation), done = std::move(done)](Reply admitted) mutable {
-        submit(std::move(admitted), std::move(operation), std::move(done));
-      });
+  parts_.gate.admit(std::move(reply), [this, operation = std::move(operation),
+                                       done = std::move(done)](Reply admitted) mutable {
+    submit(std::move(admitted), std::move(operation), std::move(done));
+  });
 }
 
 void Filesystem::submit(Reply reply, server::Operation operation, Done done) {
-  submit_any(std::move(reply),
-             std::move(operation),
+  submit_any(std::move(reply), std::move(operation),
              [done = std::move(done)](Reply answered, const Outcome& outcome) mutable {
                if (outcome.error != Error::kOk) return answered.error(errno_of(outcome.error));
                done(std::move(answered), outcome);
@@ -187,8 +185,7 @@ void Filesystem::submit_any(Reply reply, server::Operation operation, Done done)
   const Parking::Id id = parts_.parking.park(
       std::move(reply), [this, ticket](Parking::Why) { parts_.session.forget(*ticket); });
   *ticket = parts_.session.submit(
-      std::move(identity),
-      std::move(operation),
+      std::move(identity), std::move(operation),
       [this, alive = alive_, id, done = std::move(done)](const Outcome& outcome) mutable {
         if (!*alive) return;
         if (Reply parked = parts_.parking.take(id); parked.pending()) {

@@ -4,10 +4,10 @@
 // and are answered with its outcome; whatever waits does so in Parking. Nothing here blocks, and
 // nothing here touches the mount (a daemon that waits for itself cannot even be killed).
 //
-// Names: `node` is the kernel's number (node_id.h), `ino` the znode's. A node resolves to a znode by
-// its number, unless a rename put that znode's value into another (then that one: `followed_`), or
-// it is provisional: a file made here by a non-exclusive create whose znode comes into being with
-// its first commit (contract section 2); until then nobody else finds its name.
+// Names: `node` is the kernel's number (node_id.h), `ino` the znode's. A node resolves to a znode
+// by its number, unless a rename put that znode's value into another (then that one: `followed_`),
+// or it is provisional: a file made here by a non-exclusive create whose znode comes into being
+// with its first commit (contract section 2); until then nobody else finds its name.
 //
 // Owned by Mount, lives on the core thread.
 #pragma once
@@ -100,6 +100,7 @@ class Filesystem {
   void mknod(Reply reply, NodeId parent, Name name, mode_t mode);
   void symlink(Reply reply, Name target, NodeId parent, Name name);
   void unlink(Reply reply, NodeId parent, Name name);
+
   struct RenameNames {
     NodeId parent = 0;
     Name name;
@@ -107,13 +108,16 @@ class Filesystem {
     Name new_name;
     unsigned flags = 0;  // of renameat2
   };
+
   void rename(Reply reply, const RenameNames& names);
 
   // --- attributes (filesystem_meta.cpp, filesystem_xattr.cpp) ---
   struct Wanted {
     struct stat attr {};
+
     int to_set = 0;  // FUSE_SET_ATTR_*
   };
+
   void setattr(Reply reply, NodeId node, const Wanted& wanted, std::optional<Handle> handle);
   void getxattr(Reply reply, NodeId node, Name name, std::size_t size);
   void listxattr(Reply reply, NodeId node, std::size_t size);
@@ -167,7 +171,9 @@ class Filesystem {
   // The znode number behind a node; 0 for a control file or an uncommitted provisional one.
   Ino resolve(NodeId node) const;
   std::optional<tree::Znode> znode_of(NodeId node) const;
+
   const tree::DataTree& tree() const { return parts_.door.tree(); }
+
   // An entry that counts as a look-up.
   fuse_entry_param enter(const tree::Znode& znode, NodeId node);
   struct stat provisional_attributes(NodeId node) const;
@@ -262,11 +268,8 @@ class Filesystem {
   void setattr_admitted(Reply reply, NodeId node, Wanted wanted, std::optional<Handle> handle);
   void truncate_handle(Reply reply, NodeId node, const Wanted& wanted, Handle handle);
   void remember_on_open_files(NodeId node, pid_t caller, Wanted& wanted);
-  void set_data(Reply reply,
-                NodeId node,
-                std::optional<std::uint64_t> size,
-                unsigned attempt,
-                Again done);
+  void set_data(
+      Reply reply, NodeId node, std::optional<std::uint64_t> size, unsigned attempt, Again done);
   std::vector<server::SubRequest> attribute_changes(const tree::Znode& znode,
                                                     NodeId node,
                                                     const Wanted& wanted) const;

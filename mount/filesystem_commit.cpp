@@ -50,14 +50,16 @@ server::Operation Filesystem::with_parent_made(const Creation& creation,
 
 server::Operation Filesystem::one_or_multi(std::vector<server::SubRequest> operations) {
   if (operations.size() > 1) return server::MultiRequest{std::move(operations)};
-  return std::visit([](auto& request) -> server::Operation {
-    using Request = std::decay_t<decltype(request)>;
-    if constexpr (std::is_same_v<Request, server::CheckRequest>) {
-      return server::MultiRequest{{request}};
-    } else {
-      return std::move(request);
-    }
-  }, operations.front());
+  return std::visit(
+      [](auto& request) -> server::Operation {
+        using Request = std::decay_t<decltype(request)>;
+        if constexpr (std::is_same_v<Request, server::CheckRequest>) {
+          return server::MultiRequest{{request}};
+        } else {
+          return std::move(request);
+        }
+      },
+      operations.front());
 }
 
 bool Filesystem::is_leaf_as_directory(NodeId node) const {
@@ -97,10 +99,9 @@ Filesystem::CommitPlan Filesystem::plan_commit(OpenFile& file) const {
   } else if (file.mode == WriteMode::kAppend) {
     operations.emplace_back(server::AppendRequest{target, plan.data});
   } else {
-    const bool compare =
-        file.mode == WriteMode::kCompareAndSet || file.mode == WriteMode::kOverlay;
-    operations.emplace_back(server::SetDataRequest{
-        target, plan.data, compare ? file.version : server::kAnyVersion});
+    const bool compare = file.mode == WriteMode::kCompareAndSet || file.mode == WriteMode::kOverlay;
+    operations.emplace_back(
+        server::SetDataRequest{target, plan.data, compare ? file.version : server::kAnyVersion});
   }
   if (file.mtime && !(file.creation && file.creation->marker.sequential)) {
     operations.emplace_back(server::SetAttributesRequest{
@@ -132,10 +133,10 @@ void Filesystem::commit(Handle handle, Committed done) {
   file->after_commit.push_back(std::move(done));
   auto plan = std::make_shared<CommitPlan>(plan_commit(*file));
   server::Operation operation = std::move(plan->operation);
-  parts_.session.submit(
-      file->identity, std::move(operation), [this, alive = alive_, handle, plan](const Outcome& o) {
-        if (*alive) commit_finished(handle, *plan, o);
-      });
+  parts_.session.submit(file->identity, std::move(operation),
+                        [this, alive = alive_, handle, plan](const Outcome& o) {
+                          if (*alive) commit_finished(handle, *plan, o);
+                        });
 }
 
 void Filesystem::commit_and_answer(Reply reply, Handle handle, Again answer) {
@@ -165,8 +166,7 @@ void Filesystem::commit_finished(Handle handle, const CommitPlan& plan, const Ou
 }
 
 int Filesystem::commit_succeeded(OpenFile& file, const CommitPlan& plan, const Outcome& outcome) {
-  const Outcome& made =
-      outcome.operations.empty() ? outcome : outcome.operations[plan.index];
+  const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[plan.index];
   file.committed_writes = plan.writes;
   file.truncation_pending = false;
   if (!file.dirty()) {
@@ -214,21 +214,23 @@ void Filesystem::note_error(const OpenFile& file, int error, Zxid zxid) {
       std::chrono::system_clock::now().time_since_epoch());
   ZKFS_LOG_WARN(mount, "commit failed ino={} errno={} zxid={}", file.ino, error, zxid);
   if (file.ino) {
-    errors_[file.ino] =
-        fmt::format("errno={} zxid={} time={}", error, zxid, now.count());
+    errors_[file.ino] = fmt::format("errno={} zxid={} time={}", error, zxid, now.count());
   }
 }
 
 // The last close: before any later open sees the file.
 void Filesystem::release_commit(Handle handle) {
   const OpenFile& file = *files_.find(handle);
-  const Barriers::Key key = file.creation
-                                ? Barriers::of(file.creation->parent, file.creation->name)
-                                : Barriers::of(file.ino);
+  const Barriers::Key key = file.creation ? Barriers::of(file.creation->parent, file.creation->name)
+                                          : Barriers::of(file.ino);
+  // Whoever lists the directory next must find the new name there.
+  const Barriers::Key listing = file.creation ? Barriers::of(file.creation->parent) : key;
   barriers_.begin(key);
-  commit(handle, [this, key, handle](int) {
+  barriers_.begin(listing);
+  commit(handle, [this, key, listing, handle](int) {
     drop_file(handle);
     barriers_.end(key);
+    barriers_.end(listing);
   });
 }
 
@@ -246,15 +248,15 @@ bool Filesystem::commit_provisional_first(Reply& reply, NodeId node, Again again
 
 void Filesystem::announce_name(const Creation& creation, NodeId node, std::string_view name) {
   if (!creation.marker.any) return;
-  parts_.replay.rename_ghost(
-      directory_node(creation.parent), creation.ghost, shown_name(name), node);
+  parts_.replay.rename_ghost(directory_node(creation.parent), creation.ghost, shown_name(name),
+                             node);
 }
 
 // `echo x > job-@seq` must be one transaction: consumers never see an empty entry. But
-// `exec 3> job-@seq; name=$(readlink /proc/$$/fd/3)` must find the name although nothing is written.
-// The two cannot be told apart as the file is created. What tells them apart is what the opener does
-// next: a redirection of a command flushes (the shell moves the descriptor) and writes at once; an
-// opener that goes to sleep without either keeps the file open for its name.
+// `exec 3> job-@seq; name=$(readlink /proc/$$/fd/3)` must find the name although nothing is
+// written. The two cannot be told apart as the file is created. What tells them apart is what the
+// opener does next: a redirection of a command flushes (the shell moves the descriptor) and writes
+// at once; an opener that goes to sleep without either keeps the file open for its name.
 void Filesystem::watch_idle_creator(Handle handle) {
   if (idle_creators_.size() >= kWatchedCreatorsMax) return;
   idle_creators_.push_back(handle);
@@ -271,8 +273,8 @@ void Filesystem::look_at_idle_creators_later() {
 void Filesystem::look_at_idle_creators() {
   for (const Handle handle : std::exchange(idle_creators_, {})) {
     const OpenFile* file = files_.find(handle);
-    if (file == nullptr || !file->creation || file->dirty() || file->committing ||
-        file->released || file->opener_flushes != 0) {
+    if (file == nullptr || !file->creation || file->dirty() || file->committing || file->released ||
+        file->opener_flushes != 0) {
       continue;
     }
     const auto state = read_task_state(file->opener);

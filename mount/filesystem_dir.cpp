@@ -59,6 +59,10 @@ fuse_entry_param plain(std::uint64_t ino, mode_t type) {
 void Filesystem::opendir(Reply reply, NodeId node, fuse_file_info info) {
   const bool control = face_of(node) == Face::kControl;
   if (!control && refuse_read(reply)) return;
+  if (!control && barriers_.any()) {
+    const auto again = [this, node, info](Reply r) { opendir(std::move(r), node, info); };
+    if (wait_behind(reply, Barriers::of(resolve(node)), again)) return;
+  }
   if (!control && !znode_of(node)) return reply.error(ENOENT);
   info.fh = directories_.add(DirectoryHandle{.node = node, .children = {}});
   reply.open(info);
@@ -103,8 +107,7 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
     const auto child = tree().find(directory->children[i]);
     if (!child || child->parent != self) continue;
     const fuse_entry_param param = entry(*child, natural_node(*child));
-    room = listing.add(
-        shown_name(child->name), param, kAfterData + static_cast<off_t>(i) + 1);
+    room = listing.add(shown_name(child->name), param, kAfterData + static_cast<off_t>(i) + 1);
     if (room && plus) parts_.inodes.looked_up(param.ino);
   }
   reply.bytes(listing.bytes());
@@ -135,8 +138,8 @@ void Filesystem::mkdir(Reply reply, NodeId parent, Name name, mode_t mode) {
   if (place.kind != Place::Kind::kChild) return reply.error(EEXIST);
   server::CreateRequest request;
   request.kind = tree::NodeKind::kDirectory;
-  request.acl = acl_for(
-      Ownership{.mode = mode & 0777U, .uid = reply.uid(), .gid = reply.gid()}, true, {});
+  request.acl =
+      acl_for(Ownership{.mode = mode & 0777U, .uid = reply.uid(), .gid = reply.gid()}, true, {});
   make_node(std::move(reply), std::move(place), parent, name, std::move(request));
 }
 
@@ -163,8 +166,7 @@ void Filesystem::make_node(
   base.kind = request.kind;
   base.data = std::move(request.data);
   const std::size_t index = creation.make_parent_directory ? 1 : 0;
-  change(std::move(reply),
-         with_parent_made(creation, {std::move(base)}),
+  change(std::move(reply), with_parent_made(creation, {std::move(base)}),
          [this, creation, index](Reply answered, const Outcome& outcome) {
            const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
            const auto znode = tree().find(made.ino);

@@ -118,8 +118,7 @@ void Filesystem::open_control(Reply reply, NodeId node, fuse_file_info info) {
 
 // --- creating ---
 
-void Filesystem::create(
-    Reply reply, NodeId parent, Name name, mode_t mode, fuse_file_info info) {
+void Filesystem::create(Reply reply, NodeId parent, Name name, mode_t mode, fuse_file_info info) {
   Place place = new_place(parent, name);
   if (place.kind == Place::Kind::kRefused) return reply.error(place.error);
   if (place.kind == Place::Kind::kControl) return reply.error(EEXIST);
@@ -174,8 +173,8 @@ void Filesystem::create_existing(Reply reply,
                                  const Creation& creation,
                                  fuse_file_info info) {
   const bool ephemeral = creation.marker.type == tree::NodeType::kEphemeral;
-  const bool own = znode.type == tree::NodeType::kEphemeral &&
-                   znode.stat.ephemeral_owner == parts_.session.id();
+  const bool own =
+      znode.type == tree::NodeType::kEphemeral && znode.stat.ephemeral_owner == parts_.session.id();
   if (ephemeral && !own) return reply.error(EEXIST);
   if (znode.is_directory()) return reply.error(EISDIR);
   if (znode.kind == tree::NodeKind::kSymlink) return reply.error(ESTALE);
@@ -208,8 +207,7 @@ void Filesystem::create_now(Reply reply, Creation creation, fuse_file_info info)
   server::CreateRequest request = create_request(creation);
   const std::size_t index = creation.make_parent_directory ? 1 : 0;
   auto operation = with_parent_made(creation, {std::move(request)});
-  submit(std::move(reply),
-         std::move(operation),
+  submit(std::move(reply), std::move(operation),
          [this, creation = std::move(creation), info, index](Reply answered,
                                                              const Outcome& outcome) mutable {
            const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
@@ -291,9 +289,8 @@ void Filesystem::write_admitted(Reply reply,
   const int error = file->write(bytes, static_cast<std::uint64_t>(offset), info.lock_owner);
   if (error != 0) return reply.error(error);
   if (!file->synchronous) return reply.write(bytes.size());
-  commit_and_answer(std::move(reply), info.fh, [count = bytes.size()](Reply answered) {
-    answered.write(count);
-  });
+  commit_and_answer(std::move(reply), info.fh,
+                    [count = bytes.size()](Reply answered) { answered.write(count); });
 }
 
 // Each write is a commit of its own, on top of the last one of this descriptor.
@@ -318,9 +315,8 @@ void Filesystem::write_compare_and_set(Reply reply,
     file.failed = 0;
     return reply.error(error);
   }
-  commit_and_answer(std::move(reply), handle, [count = bytes.size()](Reply answered) {
-    answered.write(count);
-  });
+  commit_and_answer(std::move(reply), handle,
+                    [count = bytes.size()](Reply answered) { answered.write(count); });
 }
 
 // --- when to commit ---

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names: unlink, rmdir's half, rename, symlinks, mknod.
-#include <sys/stat.h>
-
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <string>
@@ -61,8 +60,7 @@ void Filesystem::unlink(Reply reply, NodeId parent, Name name) {
   const auto znode = tree().find(directory);
   if (!znode) return reply.error(ENOENT);
   if (znode->data.empty()) return removed(std::move(reply));
-  change(std::move(reply),
-         server::SetDataRequest{{directory, {}}, Blob(), server::kAnyVersion},
+  change(std::move(reply), server::SetDataRequest{{directory, {}}, Blob(), server::kAnyVersion},
          [removed](Reply answered, const Outcome&) { removed(std::move(answered)); });
 }
 
@@ -72,9 +70,8 @@ void Filesystem::remove(Reply reply, Ino parent, const std::string& name, bool d
   using Shown = server::DeleteRequest::Shown;
   request.expected = directory ? Shown::kDirectory : Shown::kNotDirectory;
   request.only_without_data = directory;
-  change(std::move(reply), std::move(request), [](Reply answered, const Outcome&) {
-    answered.ok();
-  });
+  change(std::move(reply), std::move(request),
+         [](Reply answered, const Outcome&) { answered.ok(); });
 }
 
 // --- rename ---
@@ -147,8 +144,7 @@ void Filesystem::rename_onto_data(Reply reply, const Place& from, Ino directory)
   request.target = {directory, {}};
   request.onto_data = true;
   const Ino moved = source->ino;
-  change(std::move(reply),
-         std::move(request),
+  change(std::move(reply), std::move(request),
          [this, moved, directory](Reply answered, const Outcome&) {
            // The kernel's `.@data` is the moved file's node until it looks again.
            follow(moved, directory);
@@ -177,27 +173,25 @@ void Filesystem::rename_retyped(
   const std::string old_name(names.name);
   const std::string new_name(names.new_name);
   const auto again = [=, this, parent = names.parent, new_parent = names.new_parent](Reply r) {
-    rename_retyped(
-        std::move(r), from, to, {parent, old_name, new_parent, new_name, 0}, attempt + 1);
+    rename_retyped(std::move(r), from, to, {parent, old_name, new_parent, new_name, 0},
+                   attempt + 1);
   };
-  parts_.gate.admit(
-      std::move(reply),
-      [this, again, attempt, target, multi = std::move(multi)](Reply admitted) mutable {
-        submit_any(std::move(admitted),
-                   std::move(multi),
-                   [this, again, attempt, target](Reply answered, const Outcome& outcome) {
-                     if (outcome.error == Error::kBadVersion && attempt < kAttemptsMax) {
-                       return again(std::move(answered));
-                     }
-                     if (outcome.error != Error::kOk) {
-                       return answered.error(errno_of(outcome.error));
-                     }
-                     const auto znode = tree().find(outcome.operations[1].ino);
-                     const std::string made = znode ? std::string(znode->name) : std::string();
-                     answered.ok();
-                     if (znode) announce_name(target, natural_node(*znode), made);
-                   });
-      });
+  parts_.gate.admit(std::move(reply), [this, again, attempt, target,
+                                       multi = std::move(multi)](Reply admitted) mutable {
+    submit_any(std::move(admitted), std::move(multi),
+               [this, again, attempt, target](Reply answered, const Outcome& outcome) {
+                 if (outcome.error == Error::kBadVersion && attempt < kAttemptsMax) {
+                   return again(std::move(answered));
+                 }
+                 if (outcome.error != Error::kOk) {
+                   return answered.error(errno_of(outcome.error));
+                 }
+                 const auto znode = tree().find(outcome.operations[1].ino);
+                 const std::string made = znode ? std::string(znode->name) : std::string();
+                 answered.ok();
+                 if (znode) announce_name(target, natural_node(*znode), made);
+               });
+  });
 }
 
 }  // namespace zkfs::mount

@@ -86,6 +86,7 @@ OpenFile* Filesystem::creator_of(NodeId node) {
 
 struct stat Filesystem::provisional_attributes(NodeId node) const {
   struct stat attr {};
+
   attr.st_ino = node;
   attr.st_mode = S_IFREG | 0644U;
   attr.st_nlink = 1;
@@ -127,7 +128,9 @@ struct stat Filesystem::attributes_for(NodeId node,
                                        const Reply& reply,
                                        std::optional<Handle> handle) {
   if (face_of(node) == Face::kControl) return parts_.control.attributes(node);
+
   struct stat attr {};
+
   const auto znode = znode_of(node);
   if (znode) {
     attr = attributes(*znode, face_of(node) == Face::kProvisional ? file_node(znode->ino) : node);
@@ -174,7 +177,9 @@ void Filesystem::statfs(Reply reply) {
   // Room without end, as far as the mount knows; what is used is counted truly.
   constexpr std::uint64_t kRoomBlocks = 1ULL << 22U;
   constexpr std::uint64_t kRoomFiles = 1ULL << 32U;
+
   struct statvfs statistics {};
+
   statistics.f_bsize = statistics.f_frsize = 4096;
   statistics.f_blocks = (tree().data_bytes() + 4095) / 4096 + kRoomBlocks;
   statistics.f_bfree = statistics.f_bavail = kRoomBlocks;

@@ -117,13 +117,18 @@ void Filesystem::remember_on_open_files(NodeId node, pid_t caller, Wanted& wante
     OpenFile* file = files_.find(it->second);
     if (file == nullptr || !(file->creation || file->dirty())) continue;
     if (!file->creation && file->opener != caller) continue;
+    // touch sets times on what it created and closes: nothing is to come, so that close commits and
+    // can tell of an error (it may not move the descriptor first, as a shell does).
+    if (file->creation && file->opener == caller && time_of(wanted.to_set) == Time::kTouch) {
+      file->opener_flushes = 1;
+    }
     if (time_of(wanted.to_set) == Time::kSet) file->mtime = millis_of(wanted.attr.st_mtim);
     if (time_of(wanted.to_set) == Time::kTouch) file->mtime.reset();
     wanted.to_set &= ~kTimes;
     if (!file->creation || file->committing) continue;
     Ownership& owned = file->creation->ownership;
-    owned = merged(
-        owned, {wanted.attr.st_mode, wanted.attr.st_uid, wanted.attr.st_gid}, wanted.to_set);
+    owned =
+        merged(owned, {wanted.attr.st_mode, wanted.attr.st_uid, wanted.attr.st_gid}, wanted.to_set);
     file->attr.st_mode = S_IFREG | owned.mode;
     file->attr.st_uid = owned.uid;
     file->attr.st_gid = owned.gid;
@@ -132,11 +137,8 @@ void Filesystem::remember_on_open_files(NodeId node, pid_t caller, Wanted& wante
 }
 
 // The same data again, or cut to `size`: a new version. Tried again if another was faster.
-void Filesystem::set_data(Reply reply,
-                          NodeId node,
-                          std::optional<std::uint64_t> size,
-                          unsigned attempt,
-                          Again done) {
+void Filesystem::set_data(
+    Reply reply, NodeId node, std::optional<std::uint64_t> size, unsigned attempt, Again done) {
   const auto znode = znode_of(node);
   if (!znode) return reply.error(ESTALE);
   if (size && *size > limits::kDataBytesMax) return reply.error(EFBIG);
@@ -148,8 +150,7 @@ void Filesystem::set_data(Reply reply,
   }
   server::SetDataRequest request{{znode->ino, {}}, std::move(data), znode->stat.version};
   if (size == 0U) request.version = server::kAnyVersion;
-  submit_any(std::move(reply),
-             std::move(request),
+  submit_any(std::move(reply), std::move(request),
              [this, node, size, attempt, done = std::move(done)](Reply answered,
                                                                  const Outcome& outcome) mutable {
                if (outcome.error == Error::kBadVersion && attempt < kAttemptsMax) {
@@ -168,8 +169,8 @@ std::vector<server::SubRequest> Filesystem::attribute_changes(const tree::Znode&
   const bool directory = face_of(node) == Face::kDirectory;
   if ((wanted.to_set & kOwnerBits) != 0) {
     const Ownership now = ownership(znode, directory);
-    const Ownership then = merged(
-        now, {wanted.attr.st_mode, wanted.attr.st_uid, wanted.attr.st_gid}, wanted.to_set);
+    const Ownership then =
+        merged(now, {wanted.attr.st_mode, wanted.attr.st_uid, wanted.attr.st_gid}, wanted.to_set);
     // What changes nothing costs nothing: cp, tar and rsync set modes that are already so.
     const bool execute = !directory && (then.mode & 0111U) != 0;
     if (then.mode != now.mode || then.uid != now.uid || then.gid != now.gid) {
@@ -204,8 +205,7 @@ void Filesystem::change_attributes(Reply reply,
   std::vector<server::SubRequest> changes = attribute_changes(*znode, node, wanted);
   if (changes.empty()) return answer_attributes(std::move(reply), node, handle);
   const bool owner = (wanted.to_set & kOwnerBits) != 0;
-  submit_any(std::move(reply),
-             one_or_multi(std::move(changes)),
+  submit_any(std::move(reply), one_or_multi(std::move(changes)),
              [this, node, handle, owner](Reply answered, const Outcome& outcome) {
                if (outcome.error == Error::kNoAuth && owner) return answered.error(EPERM);
                if (outcome.error != Error::kOk) return answered.error(errno_of(outcome.error));

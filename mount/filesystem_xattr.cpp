@@ -13,11 +13,11 @@
 namespace zkfs::mount {
 
 XattrContext Filesystem::xattr_context(const tree::Znode& znode, NodeId node) const {
-  XattrContext context{.tree = tree(),
-                       .data_of_directory =
-                           face_of(node) != Face::kDirectory && znode.is_directory(),
-                       .error = {},
-                       .stale = {}};
+  XattrContext context{
+      .tree = tree(),
+      .data_of_directory = face_of(node) != Face::kDirectory && znode.is_directory(),
+      .error = {},
+      .stale = {}};
   if (const auto it = errors_.find(znode.ino); it != errors_.end()) context.error = it->second;
   if (!parts_.door.in_quorum()) {
     const Instant now = parts_.now();
@@ -87,13 +87,11 @@ void Filesystem::setxattr(Reply reply, NodeId node, Name name, std::string_view 
   }
   parts_.gate.admit(
       std::move(reply), [this, operation = std::move(operation)](Reply admitted) mutable {
-        submit_any(std::move(admitted),
-                   std::move(operation),
-                   [](Reply answered, const Outcome& outcome) {
-                     // Without ADMIN.
-                     answered.error(outcome.error == Error::kNoAuth ? EPERM
-                                                                    : errno_of(outcome.error));
-                   });
+        submit_any(
+            std::move(admitted), std::move(operation), [](Reply answered, const Outcome& outcome) {
+              // Without ADMIN.
+              answered.error(outcome.error == Error::kNoAuth ? EPERM : errno_of(outcome.error));
+            });
       });
 }
 

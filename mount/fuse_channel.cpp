@@ -43,10 +43,8 @@ ssize_t read_request(int fd, void* buffer, std::size_t length, void* /*user*/) {
   return ::read(fd, buffer, length);
 }
 
-constexpr fuse_custom_io kIo{.writev = write_reply,
-                             .read = read_request,
-                             .splice_receive = nullptr,
-                             .splice_send = nullptr};
+constexpr fuse_custom_io kIo{
+    .writev = write_reply, .read = read_request, .splice_receive = nullptr, .splice_send = nullptr};
 
 }  // namespace
 
@@ -58,7 +56,7 @@ FuseChannel::~FuseChannel() {
   asio::error_code ignored;
   descriptor_.close(ignored);
   if (session_ != nullptr) fuse_session_destroy(session_);  // closes the other one
-  std::free(buffer_.mem);  // NOLINT: libfuse allocated it
+  std::free(buffer_.mem);                                   // NOLINT: libfuse allocated it
 }
 
 Expected<std::unique_ptr<FuseChannel>> FuseChannel::open(asio::io_context& context,
@@ -86,9 +84,9 @@ Expected<std::unique_ptr<FuseChannel>> FuseChannel::open(asio::io_context& conte
 void FuseChannel::negotiate(fuse_conn_info& connection) {
   // Everything not named is off: no writeback, no splicing, no cached symlinks; export support too,
   // so that a file handle of an inode the kernel does not hold fails without asking us.
-  connection.want = connection.capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
-                                          FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
-                                          FUSE_CAP_READDIRPLUS_AUTO);
+  connection.want =
+      connection.capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO |
+                            FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
   connection.max_write = kMaxWriteBytes;
   connection.max_readahead = 0;
   connection.max_background = kBackgroundMax;
@@ -99,6 +97,7 @@ Expected<void> FuseChannel::answer_init() {
   struct pollfd ready {
     .fd = descriptor_.native_handle(), .events = POLLIN, .revents = 0
   };
+
   if (::poll(&ready, 1, kInitTimeoutMs) != 1 || !receive()) {
     return std::unexpected(
         Problem{"the kernel did not begin the FUSE connection; see dmesg, and try again"});

@@ -31,8 +31,8 @@ class FuseChannel {
   FuseChannel(const FuseChannel&) = delete;
   FuseChannel& operator=(const FuseChannel&) = delete;
 
-  // Answers the kernel's INIT, waiting for it (it is there once mount(2) has returned). Fails if the
-  // kernel does not send one, or speaks a protocol too old.
+  // Answers the kernel's INIT, waiting for it (it is there once mount(2) has returned). Fails if
+  // the kernel does not send one, or speaks a protocol too old.
   Expected<void> answer_init();
   // Serves requests from the event loop until destroyed.
   void serve();

@@ -123,8 +123,7 @@ void on_create(
   filesystem(request).create(Reply(request), parent, name, mode, *info);
 }
 
-void on_read(
-    fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
+void on_read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
   if (is_workers_handle(info)) return Reply(request).bytes({});
   filesystem(request).read(Reply(request), info->fh, size, offset);
 }

@@ -39,15 +39,7 @@ struct Mount::State final : server::ChangeSubscriber {
         gate(door, parking, options, now),
         session(door, options.session_timeout_ms, owner_text()),
         replay(context, door, inodes, helper.get()),
-        filesystem({context,
-                    door,
-                    session,
-                    parking,
-                    gate,
-                    inodes,
-                    replay,
-                    control,
-                    options,
+        filesystem({context, door, session, parking, gate, inodes, replay, control, options,
                     std::move(now)}),
         user{filesystem, replay},
         point(context) {}
@@ -114,8 +106,7 @@ Expected<void> Mount::start(std::function<void()> unmounted) {
   State& s = *state_;
   const auto fd = s.point.mount(s.options);
   if (!fd) return std::unexpected(fd.error());
-  auto channel =
-      FuseChannel::open(s.context, *fd, fuse_operations(), &s.user, [&s] { s.ended(); });
+  auto channel = FuseChannel::open(s.context, *fd, fuse_operations(), &s.user, [&s] { s.ended(); });
   if (!channel) {
     s.point.unmount();
     return std::unexpected(channel.error());

@@ -97,24 +97,14 @@ Expected<void> take_valued(std::string_view name, std::string_view value, MountO
   return std::unexpected(Problem{fmt::format(
       "unknown mount option {}={}: known with a value are timeo, commit_timeo, session_timeout, "
       "quorum_loss, commit, control, fsname",
-      name,
-      value)});
+      name, value)});
 }
 
 // What mount(8), fstab and systemd pass along and what is the case anyway.
 bool is_ignored(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kIgnored{"defaults",
-                                                             "rw",
-                                                             "nosuid",
-                                                             "nodev",
-                                                             "noexec",
-                                                             "noatime",
-                                                             "relatime",
-                                                             "auto",
-                                                             "noauto",
-                                                             "nofail",
-                                                             "_netdev",
-                                                             "default_permissions"};
+  static constexpr std::array<std::string_view, 12> kIgnored{
+      "defaults", "rw",   "nosuid", "nodev",  "noexec",  "noatime",
+      "relatime", "auto", "noauto", "nofail", "_netdev", "default_permissions"};
   for (const std::string_view ignored : kIgnored) {
     if (name == ignored) return true;
   }

@@ -110,6 +110,7 @@ MountPoint::~MountPoint() {
 // refused by its line in mountinfo.
 Expected<void> MountPoint::prepare(const std::string& path) {
   struct stat attr {};
+
   if (::stat(path.c_str(), &attr) != 0 && errno == ENOTCONN) {
     const auto dead = topmost(path);
     if (!dead || dead->type != kType) {
@@ -123,8 +124,7 @@ Expected<void> MountPoint::prepare(const std::string& path) {
     return prepare(path);
   }
   if (::stat(path.c_str(), &attr) != 0) {
-    return problem(
-        fmt::format("mount point {}: {}; create it first", path, std::strerror(errno)));
+    return problem(fmt::format("mount point {}: {}; create it first", path, std::strerror(errno)));
   }
   if (!S_ISDIR(attr.st_mode)) {
     return problem(fmt::format("mount point {} is not a directory; name a directory", path));
@@ -149,18 +149,13 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
     return problem(fmt::format("/dev/fuse: {}; {}", std::strerror(errno), remedy));
   }
   const std::string text =
-      fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}",
-                  fd,
-                  ::getuid(),
-                  ::getgid(),
+      fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}", fd, ::getuid(), ::getgid(),
                   options.allow_other ? ",allow_other,default_permissions" : "");
   if (::mount(options.source.c_str(), path_.c_str(), kType, mount_flags(options), text.c_str()) !=
       0) {
     const int error = errno;
     ::close(fd);
-    return problem(fmt::format("mounting at {}: {}{}",
-                               path_,
-                               std::strerror(error),
+    return problem(fmt::format("mounting at {}: {}{}", path_, std::strerror(error),
                                error == EPERM ? "; run as root" : ""));
   }
   if (const auto entry = topmost(path_)) id_ = entry->id;

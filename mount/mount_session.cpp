@@ -30,8 +30,7 @@ void MountSession::open() {
   const std::uint64_t generation = ++generation_;
   open_ = false;
   id_ = door_.open_session(
-      timeout_ms_,
-      owner_,
+      timeout_ms_, owner_,
       [this, generation, alive = alive_](const tree::Outcome& outcome) {
         if (*alive) opened(generation, outcome);
       },
@@ -59,21 +58,17 @@ std::uint64_t MountSession::submit(server::Identity identity,
                                    server::Operation operation,
                                    Completion done) {
   const std::uint64_t ticket = ++last_ticket_;
-  Pending& pending =
-      pending_
-          .emplace(
-              ticket,
-              Pending{std::move(identity), std::move(operation), std::move(done), SessionId{}, 0})
-          .first->second;
+  Pending& pending = pending_
+                         .emplace(ticket, Pending{std::move(identity), std::move(operation),
+                                                  std::move(done), SessionId{}, 0})
+                         .first->second;
   if (open_) send(ticket, pending);
   return ticket;
 }
 
 void MountSession::send(std::uint64_t ticket, Pending& pending) {
   pending.session = id_;
-  pending.ticket = door_.submit(id_,
-                                pending.identity,
-                                pending.operation,
+  pending.ticket = door_.submit(id_, pending.identity, pending.operation,
                                 [this, ticket, alive = alive_](const tree::Outcome& outcome) {
                                   if (*alive) answered(ticket, outcome);
                                 });

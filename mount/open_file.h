@@ -26,13 +26,13 @@
 namespace zkfs::mount {
 
 enum class WriteMode : std::uint8_t {
-  kNone,            // opened for reading
-  kReplace,         // the whole value, whatever the version
-  kOverlay,         // write-only without truncation: changes parts of the value it opened, so the
-                    // version must still be that one; at close
-  kAppend,          // adds to the newest value
-  kCompareAndSet,   // read and write: each write is a commit, if the version is the one opened
-  kControl,         // a file of the control directory
+  kNone,           // opened for reading
+  kReplace,        // the whole value, whatever the version
+  kOverlay,        // write-only without truncation: changes parts of the value it opened, so the
+                   // version must still be that one; at close
+  kAppend,         // adds to the newest value
+  kCompareAndSet,  // read and write: each write is a commit, if the version is the one opened
+  kControl,        // a file of the control directory
 };
 
 // How to make a file that is open and not yet in the ensemble.
@@ -55,6 +55,7 @@ struct OpenFile {
   bool synchronous = false;  // O_SYNC, or commit=write: each write is a commit
   pid_t opener = 0;          // thread
   server::Identity identity;
+
   struct stat attr {};  // as of open; what fstat shows once the znode is gone
 
   Blob snapshot;             // the value at open, or after the last commit of this handle
@@ -66,11 +67,12 @@ struct OpenFile {
   bool at_end = false;       // O_APPEND: the kernel's offset comes from a size that may be old
   std::string joined;        // value() of kAppend
   std::uint64_t writes = 0;  // counts writes and truncations ...
-  std::uint64_t committed_writes = 0;   // ... of which these are committed or given up
-  bool truncation_pending = false;      // O_TRUNC of an existing file: committed at release if not before
-  std::optional<WallMillis> mtime;      // set while dirty; part of the commit
-  std::vector<std::uint64_t> writers;   // lock owners that wrote since the last commit
-  int failed = 0;                       // sticky: nothing of this handle is stored any more
+  std::uint64_t committed_writes = 0;  // ... of which these are committed or given up
+  bool truncation_pending =
+      false;  // O_TRUNC of an existing file: committed at release if not before
+  std::optional<WallMillis> mtime;     // set while dirty; part of the commit
+  std::vector<std::uint64_t> writers;  // lock owners that wrote since the last commit
+  int failed = 0;                      // sticky: nothing of this handle is stored any more
 
   // --- life ---
   unsigned opener_flushes = 0;  // before anything was written (fuse.md 4.3 rule 3)

@@ -100,8 +100,7 @@ void Parking::tick() {
     if (parked.terms.deadline && now >= *parked.terms.deadline) {
       late.push_back(id);
     } else if (look &&
-               (parked.interrupted ||
-                (parked.terms.may_exit && now - parked.since > kExitGrace)) &&
+               (parked.interrupted || (parked.terms.may_exit && now - parked.since > kExitGrace)) &&
                doomed(parked, now)) {
       dying.push_back(id);
     }

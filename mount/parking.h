@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parking: every request that waits for something (a quorum, an outcome, another commit) has its
 // Reply here, so that it can be answered at any time: when its caller is about to die of a signal
-// (EINTR), when its time is up, or when the mount stops (ENOTCONN). Other signals do not disturb it:
-// Go's preemption signals must not break programs (contract section 6). A request that is never
+// (EINTR), when its time is up, or when the mount stops (ENOTCONN). Other signals do not disturb
+// it: Go's preemption signals must not break programs (contract section 6). A request that is never
 // answered leaves a process that not even SIGKILL frees; hence no Reply waits anywhere else.
 #pragma once
 

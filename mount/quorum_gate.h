@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // QuorumGate: what a request does while this server is not part of a quorum (contract section 6):
 // changes wait for the election up to `timeo`, counted from the loss, then fail; once the loss has
-// lasted longer, they fail at once. quorum_loss=wait waits for ever; quorum_loss=strict also refuses
-// to read. Nothing that waits here holds up anybody else.
+// lasted longer, they fail at once. quorum_loss=wait waits for ever; quorum_loss=strict also
+// refuses to read. Nothing that waits here holds up anybody else.
 #pragma once
 
 #include <cerrno>

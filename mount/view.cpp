@@ -127,8 +127,8 @@ Ownership ownership(const tree::Znode& znode, bool as_directory) {
     }
   }
   // Nobody named: root, who may do everything anyway.
-  result.mode = (owner.value_or(as_directory ? 7U : 6U) << 6U) | (group.value_or(other) << 3U) |
-                other;
+  result.mode =
+      (owner.value_or(as_directory ? 7U : 6U) << 6U) | (group.value_or(other) << 3U) | other;
   // Whoever may read what is executable may execute it.
   if (execute != 0) result.mode |= (result.mode & 0444U) >> 2U;
   return result;
@@ -160,7 +160,9 @@ struct stat attributes(const tree::Znode& znode, NodeId node) {
   const bool directory = face_of(node) == Face::kDirectory;
   const bool symlink = !directory && znode.kind == tree::NodeKind::kSymlink;
   const Ownership owned = ownership(znode, directory);
+
   struct stat attr {};
+
   attr.st_ino = znode.ino.value;
   if (!directory && znode.is_directory()) attr.st_ino |= kDataFileBit;
   attr.st_mode = symlink ? S_IFLNK | 0777U : (directory ? S_IFDIR : S_IFREG) | owned.mode;

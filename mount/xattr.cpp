@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/xattr.h"
 
-#include <time.h>
-
 #include <array>
 
 #include <fmt/core.h>
-
+#include <time.h>
 
 namespace zkfs::mount {
 
@@ -50,11 +48,12 @@ std::string_view kind_text(NodeKind kind) {
 // As Java's Date prints it, in UTC.
 std::string date_text(WallMillis time) {
   const time_t seconds = time / 1000;
+
   struct tm parts {};
+
   gmtime_r(&seconds, &parts);
   std::array<char, 64> text{};
-  const std::size_t length =
-      strftime(text.data(), text.size(), "%a %b %d %H:%M:%S UTC %Y", &parts);
+  const std::size_t length = strftime(text.data(), text.size(), "%a %b %d %H:%M:%S UTC %Y", &parts);
   return {text.data(), length};
 }
 
@@ -64,16 +63,8 @@ std::string stat_text(const tree::Stat& stat) {
       "cZxid = {}\nctime = {}\nmZxid = {}\nmtime = {}\npZxid = {}\ncversion = {}\n"
       "dataVersion = {}\naclVersion = {}\nephemeralOwner = {:#x}\ndataLength = {}\n"
       "numChildren = {}\n",
-      stat.czxid,
-      date_text(stat.ctime),
-      stat.mzxid,
-      date_text(stat.mtime),
-      stat.pzxid,
-      stat.cversion,
-      stat.version,
-      stat.aversion,
-      stat.ephemeral_owner,
-      stat.data_length,
+      stat.czxid, date_text(stat.ctime), stat.mzxid, date_text(stat.mtime), stat.pzxid,
+      stat.cversion, stat.version, stat.aversion, stat.ephemeral_owner, stat.data_length,
       stat.num_children);
 }
 

@@ -71,10 +71,9 @@ const Command kCommands[] = {
     {"SedInPlace", "bash", "sed -i s/old/new/ f", 1, "new"},
 };
 
-INSTANTIATE_TEST_SUITE_P(Commit,
-                         VersionsOf,
-                         ::testing::ValuesIn(kCommands),
-                         [](const auto& row) { return std::string(row.param.name); });
+INSTANTIATE_TEST_SUITE_P(Commit, VersionsOf, ::testing::ValuesIn(kCommands), [](const auto& row) {
+  return std::string(row.param.name);
+});
 
 class Commit : public MountTest {};
 
@@ -164,14 +163,17 @@ TEST_F(Commit, OneMebibyteLessOverheadFits) {
 }
 
 TEST_F(Commit, OwnUncommittedSizeIsSeenByTheWriter) {
-  sh("printf old > f; python3 -c 'import os\nf = open(\"f\", \"w\")\nf.write(\"12345\"); f.flush()\n"
+  sh("printf old > f; python3 -c 'import os\nf = open(\"f\", \"w\")\nf.write(\"12345\"); "
+     "f.flush()\n"
      "assert os.fstat(f.fileno()).st_size == 5\n"
      "assert os.popen(\"stat -c %s f\").read() == \"3\\n\"'");
 }
 
 TEST_F(Commit, ReadWriteFileIsReadBackByItsWriter) {
-  sh("python3 -c 'f = open(\"f\", \"w+\")\nf.write(\"abc\"); f.seek(0)\nassert f.read() == \"abc\"'");
-  sh("python3 -c 'f = open(\"f\", \"a+\")\nf.write(\"d\"); f.seek(0)\nassert f.read() == \"abcd\"'");
+  sh("python3 -c 'f = open(\"f\", \"w+\")\nf.write(\"abc\"); f.seek(0)\nassert f.read() == "
+     "\"abc\"'");
+  sh("python3 -c 'f = open(\"f\", \"a+\")\nf.write(\"d\"); f.seek(0)\nassert f.read() == "
+     "\"abcd\"'");
   EXPECT_EQ(m().data("/f"), "abcd");
 }
 

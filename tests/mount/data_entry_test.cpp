@@ -52,11 +52,13 @@ TEST_F(DataEntry, ALeafIsGivenChildrenThroughItsDirectoryAlias) {
 }
 
 TEST_F(DataEntry, AliasesAreNotNamesToCreate) {
-  sh("! { echo x > nothing@dir; } 2>/dev/null; ! { echo x > nothing@data; } 2>/dev/null; [ -z \"$(ls -A)\" ]");
+  sh("! { echo x > nothing@dir; } 2>/dev/null; ! { echo x > nothing@data; } 2>/dev/null; [ -z "
+     "\"$(ls -A)\" ]");
 }
 
 TEST_F(DataEntry, EditorsSaveByRenameOntoIt) {
-  sh("mkdir d; echo old > d/.@data; sed -i s/old/new/ d/.@data; [ $(cat d/.@data) = new ]; [ -d d ]");
+  sh("mkdir d; echo old > d/.@data; sed -i s/old/new/ d/.@data; [ $(cat d/.@data) = new ]; [ -d d "
+     "]");
 }
 
 TEST_F(DataEntry, InodeNumberDiffersFromTheDirectorys) {

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <sstream>
 
 #include <asio/post.hpp>
+#include <spawn.h>
 
 #include "ensemble/base/log.h"
 #include "mount/event_helper.h"
@@ -63,8 +63,8 @@ LocalMount::LocalMount(const std::string& options, bool with_helper)
   files.status = [] { return std::string("all is well"); };
   files.status_json = [] { return std::string("{\"well\":true}"); };
   files.role = [] { return std::string("leading"); };
-  mount_ = std::make_unique<mount::Mount>(
-      context_, *door_, parsed, std::move(files), std::move(helper), monotonic);
+  mount_ = std::make_unique<mount::Mount>(context_, *door_, parsed, std::move(files),
+                                          std::move(helper), monotonic);
   door_->set_now({.monotonic = monotonic(), .wall = 1'700'000'000'000});
   door_->on_dirty([this] { pump(); });
   door_->subscribe(this);
@@ -113,7 +113,8 @@ pid_t LocalMount::start(const std::string& script, const std::string& shell) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                     0600);
   ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);

@@ -78,8 +78,9 @@ TEST_F(Markers, EphemeralsOfProcessesAreNotSupportedYet) {
 }
 
 TEST_F(Markers, TheDescriptorTellsTheName) {
-  EXPECT_EQ(sh("exec 3> j-@seq; getfattr --only-values -n user.zk.name /proc/self/fd/3 2>/dev/null"),
-            "j-0000000000");
+  EXPECT_EQ(
+      sh("exec 3> j-@seq; getfattr --only-values -n user.zk.name /proc/self/fd/3 2>/dev/null"),
+      "j-0000000000");
 }
 
 TEST_F(Markers, ADescriptorLeftOpenIsMadeAndRenamed) {

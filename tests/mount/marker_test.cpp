@@ -65,10 +65,10 @@ TEST(Marker, GrammarTable) {
 }
 
 TEST(Marker, BadArgumentsAreKnownAndBad) {
-  for (const char* name : {"a@seq=1", "a@seq@seq", "a@eph=", "a@eph=0", "a@eph=-1", "a@eph=x",
-                           "a@eph=1x", "a@ttl", "a@ttl=", "a@ttl=30", "a@ttl=s", "a@ttl=0s",
-                           "a@ttl=3w", "a@ttl=99999999999999999d", "a@container=1",
-                           "a@eph@ttl=1s", "a@eph@container", "a@eph@eph=1"}) {
+  for (const char* name :
+       {"a@seq=1", "a@seq@seq", "a@eph=", "a@eph=0", "a@eph=-1", "a@eph=x", "a@eph=1x", "a@ttl",
+        "a@ttl=", "a@ttl=30", "a@ttl=s", "a@ttl=0s", "a@ttl=3w", "a@ttl=99999999999999999d",
+        "a@container=1", "a@eph@ttl=1s", "a@eph@container", "a@eph@eph=1"}) {
     const Marker marker = parse_marker(name);
     EXPECT_TRUE(marker.any) << name;
     EXPECT_TRUE(marker.bad) << name;

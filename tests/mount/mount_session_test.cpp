@@ -19,13 +19,10 @@ class MountSessionTest : public ::testing::Test {
   std::vector<Error> answers;
 
   std::uint64_t submit(const char* path) {
-    return session.submit({}, create(path), [this](const tree::Outcome& o) {
-      answers.push_back(o.error);
-    });
+    return session.submit({}, create(path),
+                          [this](const tree::Outcome& o) { answers.push_back(o.error); });
   }
 };
-
-
 
 TEST_F(MountSessionTest, RequestsWaitForTheSession) {
   session.start();

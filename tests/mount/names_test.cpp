@@ -16,11 +16,13 @@ TEST_F(Names, RmdirOfADirectoryWithChildrenFails) {
 }
 
 TEST_F(Names, RmdirKeepsADirectoryWithData) {
-  sh("mkdir d; echo v > d/.@data; ! rmdir d 2>$T/e; grep -q 'not empty' $T/e; rm d/.@data; rmdir d");
+  sh("mkdir d; echo v > d/.@data; ! rmdir d 2>$T/e; grep -q 'not empty' $T/e; rm d/.@data; rmdir "
+     "d");
 }
 
 TEST_F(Names, UnlinkOfADirectoryFails) {
-  sh("mkdir d; python3 -c 'import os\ntry: os.unlink(\"d\")\nexcept IsADirectoryError: print(1)' | grep 1");
+  sh("mkdir d; python3 -c 'import os\ntry: os.unlink(\"d\")\nexcept IsADirectoryError: print(1)' | "
+     "grep 1");
 }
 
 TEST_F(Names, LinkCountsAreThoseOfExt4) {
@@ -124,8 +126,9 @@ TEST_F(Names, CopyOfATreeIsTheTree) {
 }
 
 TEST_F(Names, ArchiveCopyKeepsTimesAndModes) {
-  sh(std::string(kTree) + "cp -a $T/t t && [ $(stat -c %Y t/a/g) = $(stat -c %Y $T/t/a/g) ];"
-                          "[ $(stat -c %a t/f) = 600 ] && diff -r $T/t t");
+  sh(std::string(kTree) +
+     "cp -a $T/t t && [ $(stat -c %Y t/a/g) = $(stat -c %Y $T/t/a/g) ];"
+     "[ $(stat -c %a t/f) = 600 ] && diff -r $T/t t");
 }
 
 TEST_F(Names, TarThereAndBackAgain) {
@@ -136,7 +139,8 @@ TEST_F(Names, TarThereAndBackAgain) {
 }
 
 TEST_F(Names, RsyncsFinalRenameIsAtomic) {
-  sh("echo old > f; echo new > .f.AbC; mv .f.AbC f; [ $(cat f) = new ] && [ $(ls -A | wc -l) = 1 ]");
+  sh("echo old > f; echo new > .f.AbC; mv .f.AbC f; [ $(cat f) = new ] && [ $(ls -A | wc -l) = 1 "
+     "]");
 }
 
 TEST_F(Names, ModesAndOwners) {
@@ -146,8 +150,8 @@ TEST_F(Names, ModesAndOwners) {
 }
 
 TEST_F(Names, ForeignNamesThatWouldMeanSomethingAreEscaped) {
-  m().door().inject_foreign(
-      server::CreateRequest{.target = {{}, "/job@seq"}, .data = Blob("x"), .acl = tree::open_acl()});
+  m().door().inject_foreign(server::CreateRequest{
+      .target = {{}, "/job@seq"}, .data = Blob("x"), .acl = tree::open_acl()});
   EXPECT_EQ(sh("ls; cat job%40seq; [ ! -e job@seq ]; rm job%40seq; ls"), "job%40seq\nx");
 }
 

@@ -29,7 +29,8 @@ TEST_F(Quorum, ChangesFailReadOnlyAfterTimeo) {
 TEST_F(Quorum, ReadsGoOn) {
   sh("echo v > f; mkdir d; ln -s f l");
   m().set_quorum(false);
-  EXPECT_EQ(sh("cat f; ls; readlink l; stat -c %s f; cat .zkfs/role"), "v\nd\nf\nl\nf\n2\nleading\n");
+  EXPECT_EQ(sh("cat f; ls; readlink l; stat -c %s f; cat .zkfs/role"),
+            "v\nd\nf\nl\nf\n2\nleading\n");
   sh("getfattr -n user.zk.stale f > /dev/null");
 }
 
@@ -64,7 +65,8 @@ TEST_F(Quorum, ACreateWaitsInItsFirstWrite) {
 TEST_F(Quorum, QuorumLostBetweenOpenAndCloseIsWaitedOut) {
   const pid_t pid = m().start(
       "exec 3>f; python3 -c 'import os, time\nos.write(3, b\"x\"); open(os.environ[\"T\"] + "
-      "\"/written\", \"w\")\nwhile not os.path.exists(os.environ[\"T\"] + \"/go\"): time.sleep(0.01)'; "
+      "\"/written\", \"w\")\nwhile not os.path.exists(os.environ[\"T\"] + \"/go\"): "
+      "time.sleep(0.01)'; "
       "exec 3>&-; echo closed");
   const std::string base = m().path().substr(0, m().path().rfind('/'));
   EXPECT_TRUE(m().drive_until([&] { return std::filesystem::exists(base + "/written"); }));
@@ -97,7 +99,8 @@ TEST_F(Quorum, WaitingWritersDoNotBlockOthers) {
 TEST_F(Quorum, ABlockedWriterIsKilledAtOnce) {
   with("quorum_loss=wait");
   sh("echo v > f; mkdir d");
-  for (const char* change : {"exec mkdir e", "exec touch f", "exec rm f", "exec mv f g", "exec cat f > h"}) {
+  for (const char* change : {"exec mkdir e", "exec touch f", "exec rm f", "exec mv f g",
+                             "exec cat f > h", "exec cp f h"}) {
     m().set_quorum(false);
     const pid_t pid = m().start(change);
     EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
@@ -159,7 +162,8 @@ TEST_F(Quorum, SyncOfAReadDescriptorWaitsForTheEnsemble) {
 }
 
 TEST_F(Quorum, WhatALastCloseCommitsIsSeenByTheNextOpen) {
-  sh("for i in $(seq 100); do : > f; printf $i > g; : > g; [ -e f ] && [ -z \"$(cat g)\" ] || exit 1;"
+  sh("for i in $(seq 100); do : > f; printf $i > g; : > g; [ -e f ] && [ -z \"$(cat g)\" ] || exit "
+     "1;"
      "rm f; done");
 }
 

@@ -8,9 +8,14 @@
 namespace zkfs::mount {
 namespace {
 
-std::string status(const char* pending, const char* blocked, const char* ignored, const char* caught) {
-  return std::string("Name:\tx\nState:\tS (sleeping)\nTgid:\t42\nSigPnd:\t0000000000000000\nShdPnd:\t") +
-         pending + "\nSigBlk:\t" + blocked + "\nSigIgn:\t" + ignored + "\nSigCgt:\t" + caught + "\n";
+std::string status(const char* pending,
+                   const char* blocked,
+                   const char* ignored,
+                   const char* caught) {
+  return std::string(
+             "Name:\tx\nState:\tS (sleeping)\nTgid:\t42\nSigPnd:\t0000000000000000\nShdPnd:\t") +
+         pending + "\nSigBlk:\t" + blocked + "\nSigIgn:\t" + ignored + "\nSigCgt:\t" + caught +
+         "\n";
 }
 
 constexpr const char* kNone = "0000000000000000";

@@ -34,7 +34,8 @@ TEST_F(Xattr, AclIsWritable) {
 
 TEST_F(Xattr, KindTurnsAFileIntoADirectoryAndBack) {
   sh("echo v > f; setfattr -n user.zk.kind -v directory f; [ -d f ]; cat f/.@data | grep v;"
-     "setfattr -n user.zk.kind -v file f; [ -f f ]; touch g; ! setfattr -n user.zk.kind -v x g 2>/dev/null");
+     "setfattr -n user.zk.kind -v file f; [ -f f ]; touch g; ! setfattr -n user.zk.kind -v x g "
+     "2>/dev/null");
 }
 
 TEST_F(Xattr, ChmodKeepsForeignSchemes) {

@@ -141,10 +141,11 @@ TEST(BugHistory, Zookeeper1818TheVoteToldAfterSynchronisationHasTheSharedEpoch) 
 }
 
 // Proposes at every point of a join: before the k-th delivery.
-void propose_during_a_join(std::size_t history_max) {
+void propose_during_a_join(std::size_t history_max, bool slow_snapshots = false) {
   for (std::size_t k = 0; k < 60; ++k) {
     SCOPED_TRACE(fmt::format("k={}", k));
     World world(3);
+    world.slow_snapshots = slow_snapshots;
     for (const Id id : world.ids()) world.node(id).config.history_entries_max = history_max;
     elect(world);
     world.crash(1);
@@ -173,6 +174,10 @@ TEST(BugHistory, TlaIssues1To3AProposalAtAnyPointOfADiffReachesTheJoinerOnce) {
 
 TEST(BugHistory, TlaIssues1To3AProposalAtAnyPointOfASnapReachesTheJoinerOnce) {
   propose_during_a_join(2);
+}
+
+TEST(BugHistory, TlaIssues1To3WhatIsCommittedWhileASnapshotTravelsFollowsIt) {
+  propose_during_a_join(2, true);
 }
 
 TEST(BugHistory, Zookeeper4394ACommitBetweenNewLeaderAndUpToDateIsNotLost) {
@@ -233,6 +238,19 @@ TEST(BugHistory, Zookeeper4643And4785EpochIsSavedAfterTheData) {
     EXPECT_TRUE(world.run_until(converged(world)));
     EXPECT_EQ(world.node(1).applied.size(), 2U);
   }
+}
+
+TEST(BugHistory, Zookeeper4643DataAndNewLeaderInOneTurnAreWrittenInThatOrder) {
+  Solo member;
+  const auto tag = member.promise(3, 1);
+  member.from(3, Diff{tag, Zxid{}});
+  member.happened();
+  member.zab->message(ServerId{3}, Proposal{tag, {entry(1, 1)}}, member.now);
+  member.zab->message(ServerId{3}, NewLeader{tag, Epoch{1}}, member.now);
+  member.zab->message(ServerId{3}, Proposal{tag, {entry(1, 2)}}, member.now);
+  member.flush();
+  EXPECT_EQ(member.happened(),
+            "append 1.1 committed=0.0\nsave currentEpoch=1\nappend 1.2 committed=0.0\n");
 }
 
 TEST(BugHistory, Zookeeper4685NoProposalIsAcknowledgedBeforeNewLeader) {
@@ -518,11 +536,23 @@ TEST(BugHistory, Zookeeper4712And4541ACompletionOfAnEarlierRoleIsNotThisOnes) {
   member.down(3);
   member.up_.erase(3);
   tag = member.follow(3);
+  member.from(3, LeaderInfo{tag, Epoch{2}});
   member.happened();
   member.zab->disk_done(promise, member.now);
   member.flush();
-  EXPECT_EQ(member.sent<AckEpoch>(), nullptr);
-  // In the new conversation the epoch is an old promise.
+  EXPECT_EQ(member.happened(), "");
+  member.disk_done();
+  ASSERT_NE(member.sent<AckEpoch>(), nullptr);
+  EXPECT_EQ(member.sent<AckEpoch>()->tag, tag);
+}
+
+TEST(BugHistory, Zookeeper4712APromiseOfAnEarlierConversationIsNotFresh) {
+  Solo member;
+  auto tag = member.follow(3);
+  member.from(3, LeaderInfo{tag, Epoch{1}});
+  member.down(3);
+  member.up_.erase(3);
+  tag = member.follow(3);
   member.from(3, LeaderInfo{tag, Epoch{1}});
   ASSERT_NE(member.sent<AckEpoch>(), nullptr);
   EXPECT_FALSE(member.sent<AckEpoch>()->fresh);

@@ -34,6 +34,7 @@ class Run {
     for (const Id id : world_.ids()) {
       world_.node(id).config.history_entries_max = shape.history_max;
     }
+    world_.slow_snapshots = true;
     world_.start_all();
   }
 
@@ -107,8 +108,11 @@ class Run {
   void deliver_some() {
     const Id from = any();
     any_other(from);
-    for (auto n = random_.below(8) + 1; n > 0 && world_.deliver(from, other_); --n) {
+    // Sometimes all of them are one turn of the receiver.
+    const bool each = random_.chance(1, 2);
+    for (auto n = random_.below(8) + 1; n > 0 && world_.deliver(from, other_, each); --n) {
     }
+    if (!each && world_.node(other_).zab) world_.flush(other_);
   }
 
   void tick() {

@@ -74,6 +74,7 @@ void World::crash(Id id) {
   node.queue.clear();
   node.received.clear();
   node.incoming.reset();
+  node.outgoing.clear();
   node.applied.clear();
   node.active = false;
   node.synced.clear();
@@ -147,7 +148,7 @@ void World::drop(Id from, Id to) {
   if (!queue.empty() && std::holds_alternative<Message>(queue.front())) queue.pop_front();
 }
 
-bool World::deliver(Id from, Id to) {
+bool World::deliver(Id from, Id to, bool flush_now) {
   auto& queue = queues_[{from, to}];
   if (queue.empty() || !nodes_.at(to).zab) return false;
   if (const auto* m = std::get_if<Message>(&queue.front()); m != nullptr && hold) {
@@ -165,7 +166,7 @@ bool World::deliver(Id from, Id to) {
   } else {
     machine.message(ServerId{from}, std::get<Message>(item), now_);
   }
-  flush(to);
+  if (flush_now) flush(to);
   return true;
 }
 
@@ -219,14 +220,15 @@ bool World::run_until(const std::function<bool()>& done, Millis limit) {
 
 void World::flush(Id id) {
   Node& node = nodes_.at(id);
-  for (;;) {
+  for (bool first = true;; first = false) {
     auto effects = node.zab->flush(now_);
     for (auto& effect : effects) carry_out(id, effect);
+    if (first || !slow_snapshots) send_chunks(id);
     if (node.disk_auto && !node.queue.empty()) {
       disk_done(id);
       return;
     }
-    if (effects.empty()) break;
+    if (effects.empty() && !first) break;
   }
   check();
 }
@@ -242,7 +244,7 @@ void World::carry_out(Id id, Effect& effect) {
   } else if (const auto* role_effect = std::get_if<RoleEffect>(&effect)) {
     role(id, *role_effect);
   } else if (const auto* wanted = std::get_if<SnapshotWantedEffect>(&effect)) {
-    send_snapshot(id, wanted->learner.value, wanted->tag);
+    begin_snapshot(id, wanted->learner.value, wanted->tag);
   } else if (const auto* synced = std::get_if<SyncedEffect>(&effect)) {
     node.synced[synced->id] = synced->zxid;
     EXPECT_GE(synced->zxid, (sync_floor_[{id, synced->id}])) << "a sync missed a committed txn";
@@ -273,16 +275,27 @@ void World::carry_out(Id id, Effect& effect) {
   }
 }
 
-void World::send_snapshot(Id from, Id to, std::uint64_t tag) {
-  const Node& node = nodes_.at(from);
-  const Zxid zxid = node.applied.empty() ? Zxid{} : node.applied.back().zxid;
-  send(from, to, Snap{tag, zxid});
-  for (const auto& entry : node.applied) {
-    const auto text = fmt::format("{}:{}", entry.zxid.value, entry.bytes.view());
-    send(from, to, SnapChunk{tag, Blob{text}, false});
+void World::begin_snapshot(Id from, Id to, std::uint64_t tag) {
+  Node& node = nodes_.at(from);
+  send(from, to, Snap{tag, node.applied.empty() ? Zxid{} : node.applied.back().zxid});
+  node.outgoing.push_back({to, tag, node.applied, 0});
+}
+
+void World::send_chunks(Id from) {
+  Node& node = nodes_.at(from);
+  while (!node.outgoing.empty()) {
+    auto& [to, tag, tree, next] = node.outgoing.front();
+    if (next == tree.size()) {
+      send(from, to, SnapChunk{tag, {}, true});
+      node.zab->snapshot_sent(ServerId{to}, tag, tree.empty() ? Zxid{} : tree.back().zxid);
+      node.outgoing.pop_front();
+    } else {
+      const Entry& entry = tree[next++];
+      const auto text = fmt::format("{}:{}", entry.zxid.value, entry.bytes.view());
+      send(from, to, SnapChunk{tag, Blob{text}, false});
+    }
+    if (slow_snapshots) return;
   }
-  send(from, to, SnapChunk{tag, {}, true});
-  node.zab->snapshot_sent(ServerId{to}, tag, zxid);
 }
 
 // --- disks ---

@@ -52,6 +52,15 @@ struct Node {
   std::deque<std::vector<Entry>> received;  // trees of the install operations in `queue`
   std::optional<std::vector<Entry>> incoming;
   std::vector<Entry> applied;
+
+  struct Outgoing {
+    Id to = 0;
+    std::uint64_t tag = 0;
+    std::vector<Entry> tree;
+    std::size_t next = 0;
+  };
+
+  std::deque<Outgoing> outgoing;  // snapshots on their way to learners
   bool active = false;
   std::map<std::uint64_t, Zxid> synced;
   std::vector<Effect> effects;  // all since the last clear, when World::record is on
@@ -84,8 +93,9 @@ class World {
   [[nodiscard]] bool linked(Id a, Id b) const;
   void link_all(Id id);
 
-  // The next item from a to b; false if there is none.
-  bool deliver(Id from, Id to);
+  // The next item from a to b; false if there is none. Without `flush_now` the receiver's turn goes
+  // on, as when several messages arrive in one read.
+  bool deliver(Id from, Id to, bool flush_now = true);
   void drop(Id from, Id to);
   [[nodiscard]] std::size_t in_flight(Id from, Id to) const;
   // Delivers in a fixed order until nothing (that is not held) is left, or `until` holds.
@@ -120,6 +130,8 @@ class World {
   [[nodiscard]] const std::vector<Entry>& decided() const { return decided_; }
 
   bool record = false;
+  // A leader sends one chunk of a snapshot at each flush, not the whole at once.
+  bool slow_snapshots = false;
   std::function<void(Id, const std::string&)> trace;
 
  private:
@@ -139,7 +151,8 @@ class World {
   void carry_out(Id id, Effect& effect);
   void apply_op(Node& node, const Effect& op);
   void send(Id from, Id to, Message message);
-  void send_snapshot(Id from, Id to, std::uint64_t tag);
+  void begin_snapshot(Id from, Id to, std::uint64_t tag);
+  void send_chunks(Id from);
   void delivered(Id id, const Entry& entry);
   void role(Id id, const RoleEffect& effect);
   void check();
