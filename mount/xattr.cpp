@@ -88,31 +88,37 @@ struct Attribute {
   Maker make;
 };
 
-// clang-format off
+using Z = const Znode&;
+using C = const XattrContext&;
+
 constexpr std::array<Attribute, 21> kAttributes{{
-    {"cZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.czxid); }},
-    {"mZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.mzxid); }},
-    {"pZxid", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{}", z.stat.pzxid); }},
-    {"ctime", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.ctime); }},
-    {"mtime", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.mtime); }},
-    {"dataVersion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.version); }},
-    {"cversion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.cversion); }},
-    {"aclVersion", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.aversion); }},
-    {"ephemeralOwner", [](const Znode& z, const XattrContext&) -> Text { return fmt::format("{:#x}", z.stat.ephemeral_owner); }},
-    {"dataLength", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.data_length); }},
-    {"numChildren", [](const Znode& z, const XattrContext&) -> Text { return std::to_string(z.stat.num_children); }},
-    {"type", [](const Znode& z, const XattrContext&) -> Text { return std::string(type_text(z.type)); }},
+    {"cZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.czxid); }},
+    {"mZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.mzxid); }},
+    {"pZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.pzxid); }},
+    {"ctime", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.ctime); }},
+    {"mtime", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.mtime); }},
+    {"dataVersion", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.version); }},
+    {"cversion", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.cversion); }},
+    {"aclVersion", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.aversion); }},
+    {"ephemeralOwner",
+     [](Z z, C /*c*/) -> Text { return fmt::format("{:#x}", z.stat.ephemeral_owner); }},
+    {"dataLength", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.data_length); }},
+    {"numChildren", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.num_children); }},
+    {"type", [](Z z, C /*c*/) -> Text { return std::string(type_text(z.type)); }},
     {"owner", owner_text},
-    {"ttl", [](const Znode& z, const XattrContext&) -> Text { return z.type == NodeType::kTtl ? Text(std::to_string(z.ttl_ms)) : Text(); }},
-    {"acl", [](const Znode& z, const XattrContext&) -> Text { return acl_text(z); }},
-    {"name", [](const Znode& z, const XattrContext&) -> Text { return std::string(z.name); }},
-    {"path", [](const Znode& z, const XattrContext& c) -> Text { return c.tree.path_of(z.ino); }},
-    {"kind", [](const Znode& z, const XattrContext& c) -> Text { return c.data_of_directory ? Text() : Text(kind_text(z.kind)); }},
-    {"error", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.error); }},
-    {"stale", [](const Znode&, const XattrContext& c) -> Text { return nonempty(c.stale); }},
-    {"stat", [](const Znode& z, const XattrContext&) -> Text { return stat_text(z.stat); }},
+    {"ttl",
+     [](Z z, C /*c*/) -> Text {
+       return z.type == NodeType::kTtl ? Text(std::to_string(z.ttl_ms)) : Text();
+     }},
+    {"acl", [](Z z, C /*c*/) -> Text { return acl_text(z); }},
+    {"name", [](Z z, C /*c*/) -> Text { return std::string(z.name); }},
+    {"path", [](Z z, C c) -> Text { return c.tree.path_of(z.ino); }},
+    {"kind",
+     [](Z z, C c) -> Text { return c.data_of_directory ? Text() : Text(kind_text(z.kind)); }},
+    {"error", [](Z /*z*/, C c) -> Text { return nonempty(c.error); }},
+    {"stale", [](Z /*z*/, C c) -> Text { return nonempty(c.stale); }},
+    {"stat", [](Z z, C /*c*/) -> Text { return stat_text(z.stat); }},
 }};
-// clang-format on
 
 }  // namespace
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disk and File: the ports through which storage touches the world. PosixDisk is the real one; tests/support/sim_disk.h forgets what was not
-// synced, tears writes, fails and fills up. All paths are relative to the disk's root (one data directory), '/' separated.
-// Every Problem names the path, what was tried, errno's text and, where there is one, the remedy. Blocking; used by one thread.
+// Disk and File: the ports through which storage touches the world. PosixDisk is the real one;
+// tests/support/sim_disk.h forgets what was not synced, tears writes, fails and fills up. All paths
+// are relative to the disk's root (one data directory), '/' separated. Every Problem names the
+// path, what was tried, errno's text and, where there is one, the remedy. Blocking; used by one
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +24,15 @@ class File {
   virtual Expected<void> write_at(std::uint64_t offset, ByteView bytes) = 0;
   // Up to `size` bytes from `offset`; shorter only at the end of the file.
   virtual Expected<std::string> read_at(std::uint64_t offset, std::size_t size) = 0;
-  // fdatasync: everything written, and the size, survives power loss afterwards. After a failure the file's state is unknown:
-  // the caller must stop (fsync errors are reported once, and the kernel may drop the pages).
+  // fdatasync: everything written, and the size, survives power loss afterwards. After a failure
+  // the file's state is unknown: the caller must stop (fsync errors are reported once, and the
+  // kernel may drop the pages).
   virtual Expected<void> sync() = 0;
   virtual Expected<std::uint64_t> size() = 0;
   virtual Expected<void> truncate(std::uint64_t size) = 0;
-  // Reserves room to `size` and makes it read as zeros, without a later write to it changing metadata ("laid out": a flush then costs one disk
-  // write less, BASELINE.md section 2). The size becomes `size`. Not durable before sync().
+  // Reserves room to `size` and makes it read as zeros, without a later write to it changing
+  // metadata ("laid out": a flush then costs one disk write less, BASELINE.md section 2). The size
+  // becomes `size`. Not durable before sync().
   virtual Expected<void> lay_out(std::uint64_t size) = 0;
 };
 
@@ -46,7 +50,8 @@ class Disk {
   virtual Expected<void> make_directory(const std::string& path) = 0;
   virtual Expected<void> sync_directory(const std::string& path) = 0;
   [[nodiscard]] virtual bool exists(const std::string& path) = 0;
-  // Keeps every other process off `path` until this object dies. Fails with a Problem that names the holder's pid when it is held.
+  // Keeps every other process off `path` until this object dies. Fails with a Problem that names
+  // the holder's pid when it is held.
   virtual Expected<void> lock(const std::string& path) = 0;
   // For messages: the absolute name of `path`.
   [[nodiscard]] virtual std::string describe(const std::string& path) const = 0;

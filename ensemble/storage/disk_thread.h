@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// DiskThread: the StoragePort of production: one thread that owns the Store and runs its operations. Group commit without a delay: whatever was queued
-// while the last flush ran is the next one (up to limits::kLogBatchBytesMax).
-// Threads: submit() from the core thread; `completed` and `failed` are called on the disk thread and must only post to the core.
-// On a Problem it calls `failed` once, carries out nothing further and completes nothing further.
+// DiskThread: the StoragePort of production: one thread that owns the Store and runs its
+// operations. Group commit without a delay: whatever was queued while the last flush ran is the
+// next one (up to limits::kLogBatchBytesMax). Threads: submit() from the core thread; `completed`
+// and `failed` are called on the disk thread and must only post to the core. On a Problem it calls
+// `failed` once, carries out nothing further and completes nothing further.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,11 @@ namespace zkfs::storage {
 
 class DiskThread final : public StoragePort {
  public:
-  // `completed(token)`: every operation up to and including `token` is durable (called once per batch).
-  DiskThread(std::unique_ptr<Store> store, std::function<void(std::uint64_t token)> completed, std::function<void(Problem)> failed);
+  // `completed(token)`: every operation up to and including `token` is durable (called once per
+  // batch).
+  DiskThread(std::unique_ptr<Store> store,
+             std::function<void(std::uint64_t token)> completed,
+             std::function<void(Problem)> failed);
   // Carries out what is queued, then joins.
   ~DiskThread() override;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PosixDisk: the Disk port over system calls, rooted in one directory, which is created (with its parents) if absent.
+// PosixDisk: the Disk port over system calls, rooted in one directory, which is created (with its
+// parents) if absent.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// StoragePort: the asynchronous face of a Store, which the member uses. Operations are carried out strictly in the order of submission, each durable
-// before the next one begins (consecutive appends are merged into one), and completed in that order through the function given at construction. That order is what
-// "data first, epoch second, acknowledgement third" (ZOOKEEPER-4643, 4785) rests on.
+// StoragePort: the asynchronous face of a Store, which the member uses. Operations are carried out
+// strictly in the order of submission, each durable before the next one begins (consecutive appends
+// are merged into one), and completed in that order through the function given at construction.
+// That order is what "data first, epoch second, acknowledgement third" (ZOOKEEPER-4643, 4785) rests
+// on.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +53,15 @@ struct SnapshotAbandonOp {
 
 struct PurgeOp {};
 
-using StorageOp = std::variant<AppendOp, TruncateOp, SaveAcceptedEpochOp, SaveCurrentEpochOp, SnapshotBeginOp, SnapshotChunkOp, SnapshotFinishOp,
-                               SnapshotAbandonOp, PurgeOp>;
+using StorageOp = std::variant<AppendOp,
+                               TruncateOp,
+                               SaveAcceptedEpochOp,
+                               SaveCurrentEpochOp,
+                               SnapshotBeginOp,
+                               SnapshotChunkOp,
+                               SnapshotFinishOp,
+                               SnapshotAbandonOp,
+                               PurgeOp>;
 
 class StoragePort {
  public:
@@ -64,7 +73,8 @@ class StoragePort {
 // Carries out one operation (not merged). Shared by DiskThread and the simulator.
 Expected<void> execute(Store& store, const StorageOp& op);
 
-// Carries out a run of AppendOps as one: one write, one sync. Requires: at least one. The mark is the last one's.
+// Carries out a run of AppendOps as one: one write, one sync. Requires: at least one. The mark is
+// the last one's.
 Expected<void> execute_appends(Store& store, std::span<const AppendOp* const> ops);
 
 }  // namespace zkfs::storage

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Access control lists: who may do what, as ZooKeeper has them (reference/zookeeper.md section 6), with `user:<uid>` and
-// `group:<gid>` beside its schemes. This file knows their form, not who asks: checking is the server's.
+// Access control lists: who may do what, as ZooKeeper has them (reference/zookeeper.md section 6),
+// with `user:<uid>` and `group:<gid>` beside its schemes. This file knows their form, not who asks:
+// checking is the server's.
 #pragma once
 
 #include <compare>
@@ -14,7 +15,8 @@
 namespace zkfs::tree {
 
 struct Permissions {
-  static constexpr std::uint32_t kRead = 1, kWrite = 2, kCreate = 4, kDelete = 8, kAdmin = 16, kAll = 31;
+  static constexpr std::uint32_t kRead = 1, kWrite = 2, kCreate = 4, kDelete = 8, kAdmin = 16,
+                                 kAll = 31;
 };
 
 struct AclEntry {
@@ -31,12 +33,14 @@ using AclList = std::vector<AclEntry>;
 // {world:anyone:cdrwa}
 AclList open_acl();
 
-// The text of user.zk.acl: "world:anyone:r,user:1000:cdrwa,digest:bob:hash=:r". Permissions in the order c d r w a.
+// The text of user.zk.acl: "world:anyone:r,user:1000:cdrwa,digest:bob:hash=:r". Permissions in the
+// order c d r w a.
 std::string to_text(const AclList& acl);
 
-// The inverse: entries separated by ',', the scheme before the first ':', the permissions after the last.
-// Fails with: kInvalidAcl - no entry, an unknown scheme (known: world, user, group, ip, digest, auth, x509, sasl), an id its scheme does
-// not allow (world: only anyone; user, group: a decimal number), an unknown permission letter. Duplicates collapse.
+// The inverse: entries separated by ',', the scheme before the first ':', the permissions after the
+// last. Fails with: kInvalidAcl - no entry, an unknown scheme (known: world, user, group, ip,
+// digest, auth, x509, sasl), an id its scheme does not allow (world: only anyone; user, group: a
+// decimal number), an unknown permission letter. Duplicates collapse.
 Result<AclList> parse_acl(std::string_view text);
 
 // Fails with kInvalidAcl by the same rules.

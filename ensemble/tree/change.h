@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Change: what one step of a txn did to the tree, for whoever must tell others (watches, inotify replay, parked requests).
+// Change: what one step of a txn did to the tree, for whoever must tell others (watches, inotify
+// replay, parked requests).
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,12 @@ struct Change {
     kAcl,         // ino's ACL was set
     kAttributes,  // mtime, kind or execute bit was set
     kMoved,       // ino went from (old_parent, old_name) to (parent, name)
-    kReplaced,    // a rename put the data of `other` (which disappeared from (old_parent, old_name)) into ino at (parent, name)
-    kExchanged,   // ino, now at (parent, name), and `other`, now at (old_parent, old_name), swapped places
-    kBecameDirectory,  // a first child made an unspecified ino a directory of the mount (contract section 1)
+    kReplaced,   // a rename put the data of `other` (which disappeared from (old_parent, old_name))
+                 // into ino at (parent, name)
+    kExchanged,  // ino, now at (parent, name), and `other`, now at (old_parent, old_name), swapped
+                 // places
+    kBecameDirectory,  // a first child made an unspecified ino a directory of the mount (contract
+                       // section 1)
   };
   Kind kind = Kind::kData;
   Ino ino;

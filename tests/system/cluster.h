@@ -18,10 +18,10 @@ class Cluster {
  public:
   struct Options {
     int nodes = 3;
-    int observers = 0;                  // in addition; they have the highest numbers
+    int observers = 0;                    // in addition; they have the highest numbers
     std::string mount_options{};          // -o
     std::vector<std::string> settings{};  // lines of zoo.cfg
-    bool start = true;                  // all, and wait until all serve
+    bool start = true;                    // all, and wait until all serve
   };
 
   explicit Cluster(Options options);
