@@ -27,9 +27,6 @@ class Barriers {
     return (std::hash<std::string_view>{}(name) ^ (parent.value * 0x9e3779b97f4a7c15ULL)) | 1U;
   }
 
-  // Names that come into being in a directory: for listings, and for names not known beforehand.
-  static Key of_names_in(Ino directory) { return of(directory, {}); }
-
   void begin(Key key) { ++raised_[key].count; }
 
   // The last one to end lets the waiters go.

@@ -209,6 +209,10 @@ Parking::Terms Filesystem::commit_terms() const {
 void Filesystem::applied(const server::AppliedTxn& txn) {
   for (const tree::Change& change : txn.changes) {
     if (change.kind == tree::Change::Kind::kReplaced) follow(change.other, change.ino);
+    if (change.kind == tree::Change::Kind::kDeleted) {
+      errors_.erase(change.ino);
+      data_removed_by_.erase(change.ino);
+    }
   }
 }
 

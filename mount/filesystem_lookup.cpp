@@ -45,7 +45,8 @@ void Filesystem::lookup(Reply reply, NodeId parent, Name name) {
     const auto child = place.kind == Place::Kind::kChild
                            ? tree().find_child(place.parent, place.name)
                            : tree().find(place.parent);
-    if (child && wait_behind(reply, Barriers::of(child->ino), again)) return;
+    // A sequential name is not known before it is made; its directory stands for it.
+    if (wait_behind(reply, Barriers::of(child ? child->ino : place.parent), again)) return;
   }
   finish_lookup(std::move(reply), place);
 }

@@ -30,7 +30,6 @@ struct Config {
   std::vector<ServerLine> servers;  // by id; empty without server.N lines
   // An ensemble of one that has no peers: nothing is listened on.
   bool standalone = true;
-  std::string ensemble_name;  // remembered; the hello compares the server.N lines
   std::string data_dir;       // absolute
 
   Millis tick_time{2'000};

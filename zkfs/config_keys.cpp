@@ -144,16 +144,6 @@ Expected<void> take_client_address(ConfigDraft& draft, std::string_view value) {
   return {};
 }
 
-Expected<void> take_ensemble_name(ConfigDraft& draft, std::string_view value) {
-  if (value.size() > 255) return problem("give at most 255 bytes");
-  draft.config.ensemble_name = value;
-  draft.config.remarks.push_back(
-      {.warning = true,
-       .text = "ensembleName is not compared in this release: servers recognise their ensemble by "
-               "its server.N lines"});
-  return {};
-}
-
 using Draft = ConfigDraft;
 using Text = std::string_view;
 
@@ -198,7 +188,6 @@ constexpr Key kKeys[] = {
      }},
     {"clientPortAddress", take_client_address},
     {"electionAlg", take_election_algorithm},
-    {"ensembleName", take_ensemble_name},
     {"forceSync", take_force_sync},
     {"peerType", take_peer_type},
 };

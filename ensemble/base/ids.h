@@ -72,6 +72,7 @@ struct Zxid {
 // the first of a later one (ZOOKEEPER-4925: a hole in a history must be refused where it would be
 // made).
 constexpr bool follows(Zxid previous, Zxid next) {
+  if (next.counter() == 0) return false;  // never logged; and the counter does not wrap
   return next.epoch() == previous.epoch() ? next.counter() == previous.counter() + 1
                                           : next.epoch() > previous.epoch() && next.counter() == 1;
 }

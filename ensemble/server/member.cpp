@@ -231,7 +231,8 @@ void Member::State::on(zab::RoleEffect& e) {
   const bool was_active = std::exchange(active, e.active);
   leading.reset();
   inbox.clear();
-  streams.drop_outgoing();
+  // A leadership that becomes active goes on with the snapshots it has begun to send.
+  if (e.state != zab::PeerState::kLeading || !e.active) streams.drop_outgoing();
   if (e.active) {
     quorum_lost_since.reset();
     if (e.state == zab::PeerState::kLeading) {

@@ -244,8 +244,12 @@ Zxid Leader::propose(Blob bytes) {
 void Leader::ack(ServerId from, const Ack& m, Instant now) {
   Learner* learner = find(from, m.tag, now);
   if (learner == nullptr || learner->phase != Learner::Phase::kInStep || learner->observer) return;
-  ZKFS_CHECK(m.zxid <= learner->sent, "server {} acknowledges {} but was sent {}", from, m.zxid,
-             learner->sent);
+  if (m.zxid > learner->sent) {
+    ZKFS_LOG_ERROR(zab, "server {} acknowledges {} but was sent {}; it is dropped", from, m.zxid,
+                   learner->sent);
+    learners_.erase(from);
+    return;
+  }
   learner->acked = std::max(learner->acked, m.zxid);
   maybe_commit();
 }

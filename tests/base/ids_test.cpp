@@ -39,6 +39,7 @@ TEST(Zxid, FollowsIntoALaterEpochAtOne) {
 
 TEST(Zxid, TheLastCounterHasNoSuccessorInItsEpoch) {
   EXPECT_FALSE(follows(Zxid(Epoch{1}, Zxid::kCounterMax), Zxid(Epoch{2}, 0)));
+  EXPECT_FALSE(follows(Zxid(Epoch{1}, Zxid::kCounterMax), Zxid(Epoch{1}, 0)));
   EXPECT_TRUE(follows(Zxid(Epoch{1}, Zxid::kCounterMax), Zxid(Epoch{2}, 1)));
 }
 

@@ -85,9 +85,9 @@ TEST_F(Markers, TheDescriptorTellsTheName) {
 
 TEST_F(Markers, ADescriptorLeftOpenIsMadeAndRenamed) {
   with("", true);
-  EXPECT_EQ(sh("mkdir q; exec 3> q/j-@seq; until [ -e q/j-0000000000 ]; do /bin/true; done;"
-               "until n=$(readlink /proc/$$/fd/3); [ ${n##*/} != j-@seq ]; do :; done;"
-               "echo ${n##*/}; echo data >&3; cat q/j-0000000000"),
+  EXPECT_EQ(sh("mkdir q; exec 3> q/j-@seq;"
+               "until n=$(readlink /proc/$$/fd/3); [ \"${n##*/}\" != j-@seq ]; do :; done;"
+               "echo ${n##*/}; echo data >&3; cat $n"),
             "j-0000000000\ndata\n");
 }
 

@@ -99,8 +99,8 @@ TEST_F(Quorum, WaitingWritersDoNotBlockOthers) {
 TEST_F(Quorum, ABlockedWriterIsKilledAtOnce) {
   with("quorum_loss=wait");
   sh("echo v > f; mkdir d");
-  for (const char* change : {"exec mkdir e", "exec touch f", "exec rm f", "exec mv f g",
-                             "exec cat f > h", "exec cp f h"}) {
+  for (const char* change : {"exec mkdir e", "exec touch f", "exec rm f", "exec cp f h",
+                             "exec mv f g", "exec cat f > h", "exec cp f h"}) {
     m().set_quorum(false);
     const pid_t pid = m().start(change);
     EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
@@ -159,6 +159,11 @@ TEST_F(Quorum, SyncOfAReadDescriptorWaitsForTheEnsemble) {
   EXPECT_FALSE(m().drive_until([] { return false; }, milliseconds(100)));
   m().door().release();
   EXPECT_EQ(m().finish(pid).status, 0);
+}
+
+TEST_F(Quorum, WhatALastCloseMakesIsListed) {
+  sh("mkdir d; cd d; for i in $(seq 100); do : > f; [ \"$(ls)\" = f ] || exit 1; rm f; : > j@seq;"
+     "j=$(ls); rm $j || exit 2; done");
 }
 
 TEST_F(Quorum, WhatALastCloseCommitsIsSeenByTheNextOpen) {
