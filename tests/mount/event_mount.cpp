@@ -266,6 +266,7 @@ void EventMount::State::serve(const std::string& path) {
   std::array<char*, 1> arguments{const_cast<char*>("zkfs-test")};
   fuse_args args{1, arguments.data(), 0};
   session = fuse_session_new(&args, &operations(), sizeof(fuse_lowlevel_ops), this);
+  fuse_opt_free_args(&args);
   fuse_custom_io io{};
   io.writev = [](int fd, iovec* vectors, int count, void* self) -> ssize_t {
     if (static_cast<State*>(self)->readable) return ::writev(fd, vectors, count);

@@ -68,7 +68,7 @@ NodeOptions Cluster::node_options(ServerId id) {
   options.member.zab.observers = observers_;
   options.member.zab.history_entries_max = history_entries_;
   if (random_.chance(1, 10)) {
-    options.member.zab.counter_max = static_cast<std::uint32_t>(random_.between(20, 200));
+    options.member.zab.counter_max = static_cast<std::uint32_t>(random_.between(150, 600));
   }
   options.member.snap_count = snap_count_;
   options.store.segment_bytes = random_.between(16, 128) * 1024;
