@@ -61,7 +61,9 @@ std::vector<Request> RequestTable::take_unsent() {
     Pending& pending = it->second;
     pending.sent = true;
     pending.ever_sent = true;
-    const Xid first = *sessions_.at(pending.session).waiting.begin();
+    Local& local = sessions_.at(pending.session);
+    if (std::holds_alternative<CreateSessionRequest>(pending.operation)) local.create_sent = true;
+    const Xid first = *local.waiting.begin();
     result.push_back(
         Request{pending.session, pending.xid, first, pending.identity, pending.operation});
   }
@@ -83,10 +85,6 @@ RequestTable::PendingMap::iterator RequestTable::finish(PendingMap::iterator it,
   tickets_.erase({pending.session, pending.xid});
   if (const auto local = sessions_.find(pending.session); local != sessions_.end()) {
     local->second.waiting.erase(pending.xid);
-    if (std::holds_alternative<CreateSessionRequest>(pending.operation) &&
-        outcome.error == Error::kOk) {
-      local->second.created = true;
-    }
     // Closed, and the last of its requests answered: nothing of it remains.
     if (local->second.closing && local->second.waiting.empty()) sessions_.erase(local);
   }
@@ -122,8 +120,7 @@ void RequestTable::reconcile(const tree::DataTree& tree, std::vector<Due>& due) 
       it = finish(it, std::move(*outcome), due);
     } else if (creates && tree.find_session(pending.session)) {
       it = finish(it, {}, due);
-    } else if (tree.find_session(pending.session) || creates ||
-               !sessions_.at(pending.session).created) {
+    } else if (tree.find_session(pending.session) || !sessions_.at(pending.session).create_sent) {
       ++it;  // not in this history: will be sent again
     } else if (std::holds_alternative<CloseSessionRequest>(pending.operation)) {
       it = finish(it, {}, due);  // it is closed
@@ -136,7 +133,7 @@ void RequestTable::reconcile(const tree::DataTree& tree, std::vector<Due>& due) 
   }
   std::vector<SessionId> gone;
   for (const auto& [id, local] : sessions_) {
-    if (local.created && !tree.find_session(id)) gone.push_back(id);
+    if (local.create_sent && !tree.find_session(id)) gone.push_back(id);
   }
   for (const auto id : gone) session_closed(id);
 }

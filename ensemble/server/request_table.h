@@ -72,7 +72,9 @@ class RequestTable {
   struct Local {
     std::uint32_t timeout_ms = 0;
     std::function<void()> lost;
-    bool created = false;  // the ensemble knows it
+    // The request to create it has been sent: the ensemble may know it. Once it may, a tree without
+    // it means that it may have been there and ended, taking the outcomes of its requests along.
+    bool create_sent = false;
     bool closing = false;
     std::uint64_t next_xid = 1;
     std::set<Xid> waiting;
