@@ -12,6 +12,7 @@
 // Owned by Mount, lives on the core thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -150,6 +151,11 @@ class Filesystem {
   struct Provisional {
     Handle creator = 0;
     Ino ino;  // once committed
+  };
+
+  struct IdleCreator {
+    Handle handle = 0;
+    bool slept = false;  // its opener, at the last look
   };
 
   struct DirectoryHandle {
@@ -292,7 +298,8 @@ class Filesystem {
   // Who just removed `.@data` (thread), by directory: to him it does not exist until he makes it
   // again, so that tar's unlink + O_EXCL works, although it always resolves.
   std::unordered_map<Ino, pid_t> data_removed_by_;
-  std::vector<Handle> idle_creators_;  // to be looked at
+  std::vector<IdleCreator> idle_creators_;  // to be looked at
+  std::chrono::microseconds idle_look_{};
   asio::steady_timer idle_timer_;
   std::string scratch_;  // for readdir
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -15,9 +15,11 @@ namespace zkfs::mount {
 
 namespace {
 
-// A file with a marker that its opener neither writes nor closes is looked at this often ...
-constexpr std::chrono::microseconds kIdleLook{300};
-// ... and this many times: whoever still runs then will be looked at by tick().
+// How often a file with a marker that is neither written nor closed is looked at: soon, because a
+// script asks for its name next; then less and less.
+constexpr std::chrono::microseconds kIdleLookMin{250};
+constexpr std::chrono::microseconds kIdleLookMax{20'000};
+// Beyond it they are made when written or closed.
 constexpr std::size_t kWatchedCreatorsMax = 4096;
 
 }  // namespace
@@ -254,34 +256,38 @@ void Filesystem::announce_name(const Creation& creation, NodeId node, std::strin
 
 // `echo x > job-@seq` must be one transaction: consumers never see an empty entry. But
 // `exec 3> job-@seq; name=$(readlink /proc/$$/fd/3)` must find the name although nothing is
-// written. The two cannot be told apart as the file is created. What tells them apart is what the
-// opener does next: a redirection of a command flushes (the shell moves the descriptor) and writes
-// at once; an opener that goes to sleep without either keeps the file open for its name.
+// written. The two cannot be told apart as the file is created, only by what the opener does next:
+// whoever redirects a command's output makes the file a standard stream and writes; an opener that
+// goes to sleep with the file under another number, and nothing written, keeps it for its name.
 void Filesystem::watch_idle_creator(Handle handle) {
   if (idle_creators_.size() >= kWatchedCreatorsMax) return;
-  idle_creators_.push_back(handle);
+  idle_creators_.push_back({handle});
+  idle_look_ = kIdleLookMin;
   if (idle_creators_.size() == 1) look_at_idle_creators_later();
 }
 
 void Filesystem::look_at_idle_creators_later() {
-  idle_timer_.expires_after(kIdleLook);
+  idle_timer_.expires_after(idle_look_);
+  idle_look_ = std::min(idle_look_ * 2, kIdleLookMax);
   idle_timer_.async_wait([this, alive = alive_](const asio::error_code& error) {
     if (!error && *alive) look_at_idle_creators();
   });
 }
 
 void Filesystem::look_at_idle_creators() {
-  for (const Handle handle : std::exchange(idle_creators_, {})) {
-    const OpenFile* file = files_.find(handle);
-    if (file == nullptr || !file->creation || file->dirty() || file->committing || file->released ||
-        file->opener_flushes != 0) {
+  for (IdleCreator idle : std::exchange(idle_creators_, {})) {
+    const OpenFile* file = files_.find(idle.handle);
+    if (file == nullptr || !file->creation || file->dirty() || file->committing || file->released) {
       continue;
     }
     const auto state = read_task_state(file->opener);
-    if (state && !state->sleeping) {
-      idle_creators_.push_back(handle);
-    } else {
-      commit(handle, [](int) {});
+    if (!state) continue;  // gone: what it left open is somebody else's standard stream
+    // Asleep twice: once may be in a request to us that we have not read yet.
+    if (!state->sleeping || !std::exchange(idle.slept, true)) {
+      idle.slept = state->sleeping;
+      idle_creators_.push_back(idle);
+    } else if (!is_standard_stream(file->opener, file->node)) {
+      commit(idle.handle, [](int) {});
     }
   }
   if (!idle_creators_.empty()) look_at_idle_creators_later();

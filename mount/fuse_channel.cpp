@@ -69,6 +69,7 @@ Expected<std::unique_ptr<FuseChannel>> FuseChannel::open(asio::io_context& conte
   char* arguments[] = {name, nullptr};
   fuse_args args = FUSE_ARGS_INIT(1, arguments);
   channel->session_ = fuse_session_new(&args, &operations, sizeof(operations), user);
+  fuse_opt_free_args(&args);  // libfuse has copied and extended them
   if (channel->session_ == nullptr || fuse_session_custom_io(channel->session_, &kIo, fd) != 0) {
     ::close(fd);
     return std::unexpected(Problem{"libfuse refused to begin a session (out of memory?)"});

@@ -91,6 +91,14 @@ std::optional<TaskState> read_task_state(pid_t thread) {
   return state;
 }
 
+bool is_standard_stream(pid_t thread, std::uint64_t inode) {
+  for (const char* file : {"fdinfo/0", "fdinfo/1", "fdinfo/2"}) {
+    const std::string info = read_proc(thread, file);
+    if (number(field(info, "\nino:"), 10) == inode) return true;
+  }
+  return false;
+}
+
 pid_t thread_group_of(pid_t thread) {
   if (thread <= 0) return 0;
   const std::string status = read_proc(thread, "status");

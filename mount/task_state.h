@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -23,6 +24,10 @@ std::optional<TaskState> read_task_state(pid_t thread);
 
 // The thread group alone; 0 if unknown.
 pid_t thread_group_of(pid_t thread);
+
+// True if standard input, output or error of `thread` is the open file with this inode number. Asks
+// /proc/<tid>/fdinfo, which the kernel answers by itself.
+bool is_standard_stream(pid_t thread, std::uint64_t inode);
 
 // From the text of /proc/<tid>/status: all but `exiting`. For tests.
 TaskState parse_task_status(std::string_view status);

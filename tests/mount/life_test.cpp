@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mounting, unmounting, dying; the control directory.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -67,7 +68,7 @@ TEST_F(Life, ADeadMountIsTakenOver) {
   std::string pattern = "/tmp/zkfs-dead-XXXXXX";
   const std::string base = ::mkdtemp(pattern.data());
   int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
   // A daemon that mounts there and dies without unmounting.
   const pid_t daemon = ::fork();
   if (daemon == 0) {
@@ -83,6 +84,8 @@ TEST_F(Life, ADeadMountIsTakenOver) {
   char up = '0';
   ASSERT_EQ(::read(ready[0], &up, 1), 1);
   ASSERT_EQ(up, '1');
+  ::close(ready[0]);
+  ::close(ready[1]);
   ::kill(daemon, SIGKILL);
   ::waitpid(daemon, nullptr, 0);
   asio::io_context context;

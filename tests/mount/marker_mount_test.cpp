@@ -91,6 +91,25 @@ TEST_F(Markers, ADescriptorLeftOpenIsMadeAndRenamed) {
             "j-0000000000\ndata\n");
 }
 
+// The shell opens it under another number first, and flushes as it moves it.
+TEST_F(Markers, ADescriptorThatWasMovedIsMadeToo) {
+  with("", true);
+  EXPECT_EQ(sh("mkdir q; exec 7> q/j-@seq;"
+               "until n=$(readlink /proc/$$/fd/7); [ \"${n##*/}\" != j-@seq ]; do :; done;"
+               "echo ${n##*/}"),
+            "j-0000000000\n");
+}
+
+TEST_F(Markers, ASlowWriterIsNotSeenEmpty) {
+  for (const char* shell : {"bash", "dash"}) {
+    // The consumer ends with what it first finds.
+    const pid_t consumer =
+        m().start("mkdir -p q; until [ \"$(ls q)\" ]; do :; done; cat q/*; rm q/*");
+    m().run("mkdir -p q; (sleep 0.2; echo payload) > q/job-@seq", shell);
+    EXPECT_EQ(m().finish(consumer).out, "payload\n") << shell;
+  }
+}
+
 TEST_F(Markers, RenamedEntryIsTheFile) {
   with("", true);
   sh("mkdir q; exec 3<> q/j-@seq; echo data >&3; cat q/j-0000000000 | grep data; ls q");

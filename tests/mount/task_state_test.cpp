@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/task_state.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -43,6 +44,14 @@ TEST(TaskState, TermIsFatalUnlessCaughtIgnoredOrBlocked) {
 
 TEST(TaskState, UrgIsHarmless) {
   EXPECT_FALSE(parse_task_status(status(kUrg, kNone, kNone, kNone)).fatal_pending);
+}
+
+TEST(TaskState, StandardStreamsAreFoundByInode) {
+  struct stat out {};
+
+  ASSERT_EQ(::fstat(STDOUT_FILENO, &out), 0);
+  EXPECT_TRUE(is_standard_stream(::gettid(), out.st_ino));
+  EXPECT_FALSE(is_standard_stream(::gettid(), ~0ULL));
 }
 
 TEST(TaskState, OfThisThread) {
