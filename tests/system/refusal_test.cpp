@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a server refuses, with one clear line that names the thing and the remedy, losing nothing.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -132,12 +136,18 @@ TEST(RefusalOfPeers, ABusyPort) {
   const auto port = run("sed -n 's/^server.1=127.0.0.1:\\([0-9]*\\):.*/\\1/p' " +
                         cluster.directory(1) + "/zoo.cfg | tr -d '\\n'")
                         .output;
-  auto holder = Process::start({"nc", "-l", "127.0.0.1", port}, "/dev/null");
-  ASSERT_TRUE(eventually([&] { return run("ss -ltn | grep -q :" + port).status == 0; }));
+  const int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(port)));
+  ASSERT_EQ(bind(holder, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(holder, 1), 0);
   cluster.start(1);
   EXPECT_EQ(cluster.process(1).wait(Seconds(10)), 1);
   EXPECT_NE(cluster.log(1).find(port), std::string::npos) << cluster.log(1);
   EXPECT_NE(cluster.log(1).find("in use"), std::string::npos) << cluster.log(1);
+  close(holder);
 }
 
 }  // namespace
