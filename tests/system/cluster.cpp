@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <set>
 
 #include <fmt/core.h>
 
@@ -20,23 +22,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Ports that nothing uses now: bound at once, so that they differ, then let go.
+// Ports that nothing uses now, from below the range that the kernel gives to outgoing connections:
+// a server that is down would otherwise find its port taken by a peer that dials it.
 std::vector<int> free_ports(int count) {
-  std::vector<int> sockets;
-  std::vector<int> ports;
-  for (int i = 0; i < count; ++i) {
+  static std::mt19937 random(std::random_device{}());
+  std::set<int> ports;
+  while (ports.size() < static_cast<std::size_t>(count)) {
+    const int port = std::uniform_int_distribution<int>(12'000, 31'999)(random);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) std::abort();
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-    sockets.push_back(fd);
-    ports.push_back(ntohs(address.sin_port));
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) ports.insert(port);
+    close(fd);
   }
-  for (const int fd : sockets) close(fd);
-  return ports;
+  return {ports.begin(), ports.end()};
 }
 
 }  // namespace
