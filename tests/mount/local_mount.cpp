@@ -120,7 +120,8 @@ pid_t LocalMount::start(const std::string& script, const std::string& shell) {
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   // Not spawned into the mount: this thread, which would have to answer, waits for the exec.
-  std::string text = "cd \"$ZK\" || exit 99\n" + script;
+  // A script that outlives a killed test must not spin for ever.
+  std::string text = "ulimit -t 60; cd \"$ZK\" || exit 99\n" + script;
   std::string name = shell;
   std::string flag = "-c";
   char* arguments[] = {name.data(), flag.data(), text.data(), nullptr};
