@@ -17,6 +17,8 @@
 
 #include <fmt/core.h>
 
+#include "ensemble/base/random.h"
+
 namespace zkfs::testing {
 namespace {
 
@@ -25,10 +27,10 @@ namespace fs = std::filesystem;
 // Ports that nothing uses now, from below the range that the kernel gives to outgoing connections:
 // a server that is down would otherwise find its port taken by a peer that dials it.
 std::vector<int> free_ports(int count) {
-  static std::mt19937 random(std::random_device{}());
+  static Random random(std::random_device{}());
   std::set<int> ports;
   while (ports.size() < static_cast<std::size_t>(count)) {
-    const int port = std::uniform_int_distribution<int>(12'000, 31'999)(random);
+    const int port = static_cast<int>(random.between(12'000, 31'999));
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
