@@ -121,10 +121,12 @@ Expected<void> set_snap_size(std::uint64_t& target, std::string_view value) {
 Expected<void> take_force_sync(ConfigDraft& draft, std::string_view value) {
   const auto answer = yes_or_no(value);
   ZKFS_TRY(answer);
-  if (!*answer)
-    draft.config.remarks.push_back(
-        {.warning = true,
-         .text = "forceSync=no is not followed: what is acknowledged is on the disk"});
+  if (!*answer) {
+    Remark remark;
+    remark.warning = true;
+    remark.text = "forceSync=no is not followed: what is acknowledged is on the disk";
+    draft.config.remarks.push_back(std::move(remark));
+  }
   return {};
 }
 
