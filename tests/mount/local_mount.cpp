@@ -98,13 +98,18 @@ void LocalMount::pump() {
   if (std::exchange(pump_posted_, true)) return;
   asio::post(context_, [this] {
     pump_posted_ = false;
-    door_->pump();
+    if (!paused_) door_->pump();
   });
 }
 
 void LocalMount::set_quorum(bool in_quorum) {
   door_->set_now({.monotonic = monotonic(), .wall = 1'700'000'000'000});
   door_->set_quorum(in_quorum);
+  pump();
+}
+
+void LocalMount::pause(bool paused) {
+  paused_ = paused;
   pump();
 }
 

@@ -59,6 +59,8 @@ class LocalMount final : public server::ChangeSubscriber {
   [[nodiscard]] bool unmounted() const { return unmounted_; }
 
   void set_quorum(bool in_quorum);
+  // The ensemble takes its time: requests stay undecided until resumed.
+  void pause(bool paused);
   // The data at a path; nothing if there is no such znode.
   std::optional<std::string> data(const std::string& path) const;
   // Txns that made or set a name, since the mount began.
@@ -88,6 +90,7 @@ class LocalMount final : public server::ChangeSubscriber {
   std::unique_ptr<LocalDoor> door_;
   std::unique_ptr<mount::Mount> mount_;
   bool pump_posted_ = false;
+  bool paused_ = false;
   bool unmounted_ = false;
   int scripts_ = 0;
   std::map<pid_t, Child> children_;
