@@ -70,6 +70,10 @@ class Caller {
  public:
   Caller(std::string path, bool raw) : path_(std::move(path)), raw_(raw) {
     if (!raw_) {
+      // A name of its own: one that another node has just removed may still be seen here, and a
+      // write to it is then ESTALE, as the contract has it.
+      static int serial = 0;
+      path_ += fmt::format(".{}.{}", getpid(), ++serial);
       if (!echo_into(path_, text_)) die_of_errno(path_);
       return;
     }
