@@ -74,7 +74,6 @@ bool is_empty(const std::string& path) {
 unsigned long mount_flags(const MountOptions& options) {
   unsigned long flags = MS_NOSUID | MS_NODEV;
   if (!options.exec) flags |= MS_NOEXEC;
-  if (options.read_only) flags |= MS_RDONLY;
   return flags;
 }
 
@@ -157,6 +156,17 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
     ::close(fd);
     return problem(fmt::format("mounting at {}: {}{}", path_, std::strerror(error),
                                error == EPERM ? "; run as root" : ""));
+  }
+  // Read-only is this mount, not the filesystem below it: the event workers' private clone must be
+  // able to perform the changes that they replay. Changing a mount's flags asks the filesystem
+  // nothing.
+  if (options.read_only &&
+      ::mount(nullptr, path_.c_str(), nullptr,
+              MS_REMOUNT | MS_BIND | MS_RDONLY | mount_flags(options), nullptr) != 0) {
+    const int error = errno;
+    ::close(fd);
+    ::umount2(path_.c_str(), MNT_DETACH);
+    return problem(fmt::format("making {} read-only: {}", path_, std::strerror(error)));
   }
   if (const auto entry = topmost(path_)) id_ = entry->id;
   return fd;

@@ -211,6 +211,21 @@ TEST_F(Inotify, InotifywaitRecursivelySeesARemoteTree) {
   unlink(log.c_str());
 }
 
+TEST(InotifyReadOnly, AMountThatRefusesWritesStillTellsOfRemoteChanges) {
+  ZKFS_NEEDS_FUSE();
+  Cluster cluster;
+  ASSERT_EQ(write_file(cluster.mnt(2, "f"), "old"), 0);
+  ASSERT_EQ(cluster.stop(1), 0);
+  auto command = cluster.command(1);
+  command.insert(command.end() - 1, {"-o", "ro"});
+  cluster.process(1) = Process::start(command, cluster.directory(1) + "/log");
+  ASSERT_TRUE(cluster.await_serving(1));
+  EXPECT_EQ(write_file(cluster.mnt(1, "f"), "x"), EROFS);
+  Watch watch(cluster.mnt(1));
+  ASSERT_EQ(write_file(cluster.mnt(2, "f"), "new"), 0);
+  EXPECT_EQ(watch.until("CLOSE_WRITE f"), (Events{"MODIFY f", "CLOSE_WRITE f"}));
+}
+
 TEST_F(Inotify, KillingTheEventWorkersLeavesNothingStuck) {
   Watch watch(here());
   const auto pid = std::to_string(cluster_->process(1).pid());
