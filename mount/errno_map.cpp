@@ -35,6 +35,12 @@ int errno_of(Error error) {
       return EDQUOT;
     case Error::kShutdown:
       return ENOTCONN;  // of the mount as such: it is being unmounted
+    case Error::kWouldBlock:
+      return EWOULDBLOCK;
+    case Error::kDeadlock:
+      return EDEADLK;
+    case Error::kLockQueued:
+      return EINPROGRESS;  // never shown: the caller waits
     case Error::kUnimplemented:
       return EOPNOTSUPP;
     case Error::kSessionExpired:

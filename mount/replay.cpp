@@ -403,6 +403,7 @@ void Replay::applied(const server::AppliedTxn& txn) {
   State& state = *state_;
   if (!state.running) return;
   for (const Change& change : txn.changes) {
+    if (change.kind == Change::Kind::kLockGranted) continue;  // shown by no event
     const std::optional<bool> had_data = state.learn_data(change);
     if (state.unseen_by_kernel(txn, change)) state.add(change, had_data);
   }

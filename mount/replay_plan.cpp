@@ -56,6 +56,8 @@ class Planner {
         return exchanged();
       case Change::Kind::kBecameDirectory:
         return became_directory();
+      case Change::Kind::kLockGranted:
+        return {};
     }
     return {};
   }

@@ -49,6 +49,12 @@ std::string_view to_string(Error error) {
       return "UnknownOutcome";
     case Error::kShutdown:
       return "Shutdown";
+    case Error::kLockQueued:
+      return "LockQueued";
+    case Error::kWouldBlock:
+      return "WouldBlock";
+    case Error::kDeadlock:
+      return "Deadlock";
   }
   return "Unknown";
 }

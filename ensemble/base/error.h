@@ -36,6 +36,9 @@ enum class Error : std::int32_t {
   kStale = -1005,           // the znode addressed by its number is gone
   kUnknownOutcome = -1006,  // cut off while waiting; the operation may or may not have happened
   kShutdown = -1007,        // this server is stopping
+  kLockQueued = -1008,      // not a failure: the lock request waits; a Change tells when granted
+  kWouldBlock = -1009,      // a lock that cannot be had now, and the request was not to wait
+  kDeadlock = -1010,        // a lock request whose waiting would never end
 };
 
 // A short name such as "NoNode", for logs and tests.

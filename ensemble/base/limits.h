@@ -34,6 +34,10 @@ inline constexpr std::size_t kOutstandingProposalsMax = 20'000;
 // Requests of this server's own front doors that wait for their commit.
 inline constexpr std::size_t kPendingRequestsMax = 20'000;
 
+// Advisory locks that a session holds and waits for, by weight (tree/lock_table.h): they are copied
+// when a snapshot begins, and all let go by the one txn that ends the session.
+inline constexpr std::size_t kLocksPerSessionMax = 65'536;
+
 // A snapshot travels and is written in pieces of about this size.
 inline constexpr std::size_t kSnapshotChunkBytes = 256 * 1024;
 // Bytes of snapshot on their way to one learner, or to the disk, before the iteration pauses.

@@ -94,6 +94,14 @@ struct Prep::State {
   tree::TxnBody multi(const Decide& decide, const MultiRequest& multi);
   tree::TxnBody create_session(SessionId session, const CreateSessionRequest& create);
   tree::TxnBody close_session(SessionId session);
+  // Whether such a lock can be; what becomes of a request for it, applying decides.
+  [[nodiscard]] Result<void> check_lock(SessionId session,
+                                        Ino ino,
+                                        tree::LockSpace space,
+                                        tree::LockRange range) const;
+  [[nodiscard]] tree::TxnBody lock(SessionId session, const LockRequest& request) const;
+  [[nodiscard]] tree::TxnBody lock(SessionId session, const UnlockRequest& request) const;
+  [[nodiscard]] tree::TxnBody lock(SessionId session, const CancelLockRequest& request) const;
 
   Outstanding outstanding;
 };
@@ -149,6 +157,45 @@ tree::TxnBody Prep::State::close_session(SessionId session) {
   return txn;
 }
 
+Result<void> Prep::State::check_lock(SessionId session,
+                                     Ino ino,
+                                     tree::LockSpace space,
+                                     tree::LockRange range) const {
+  // Session 0, the leader itself, holds no locks: nobody could ever end it.
+  if (!session) return std::unexpected(Error::kSessionExpired);
+  const bool number = ino && ino < outstanding.next_ino();
+  const bool whole = range == tree::LockRange{};
+  if (!number || range.first > range.last || (space == tree::LockSpace::kFlock && !whole))
+    return std::unexpected(Error::kBadArguments);
+  return {};
+}
+
+tree::TxnBody Prep::State::lock(SessionId session, const LockRequest& request) const {
+  const auto checked = check_lock(session, request.ino, request.space, request.range);
+  if (!checked) return refusal(checked.error());
+  if (request.request == 0) return refusal(Error::kBadArguments);
+  return tree::LockTxn{.ino = request.ino,
+                       .space = request.space,
+                       .mode = request.mode,
+                       .range = request.range,
+                       .owner = request.owner,
+                       .request = request.request,
+                       .pid = request.pid,
+                       .wait = request.wait};
+}
+
+tree::TxnBody Prep::State::lock(SessionId session, const UnlockRequest& request) const {
+  const auto checked = check_lock(session, request.ino, request.space, request.range);
+  if (!checked) return refusal(checked.error());
+  return tree::UnlockTxn{
+      .ino = request.ino, .space = request.space, .range = request.range, .owner = request.owner};
+}
+
+tree::TxnBody Prep::State::lock(SessionId session, const CancelLockRequest& request) const {
+  if (!session) return refusal(Error::kSessionExpired);
+  return tree::CancelLockTxn{.ino = request.ino, .request = request.request};
+}
+
 tree::TxnBody Prep::State::body(const Request& request) {
   const SessionId session = request.session;
   if (const auto* create = std::get_if<CreateSessionRequest>(&request.operation))
@@ -165,6 +212,8 @@ tree::TxnBody Prep::State::body(const Request& request) {
           return multi(decide, operation);
         } else if constexpr (std::is_same_v<T, RenameRequest>) {
           return rename(decide, operation);
+        } else if constexpr (requires { lock(session, operation); }) {
+          return lock(session, operation);
         } else if constexpr (!std::is_same_v<T, CreateSessionRequest>) {
           return single(decide, operation);
         } else {

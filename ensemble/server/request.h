@@ -18,6 +18,7 @@
 #include "ensemble/base/clock.h"
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/acl.h"
+#include "ensemble/tree/lock.h"
 #include "ensemble/tree/txn.h"
 
 namespace zkfs::server {
@@ -136,6 +137,42 @@ struct CreateSessionRequest {
 
 struct CloseSessionRequest {};
 
+// Advisory locks (tree/lock_table.h) of whoever has the file open: no ACL is asked, and the znode
+// may be gone. Errors common to the three: kSessionExpired; kBadArguments - a number that no znode
+// ever had, a range that is empty, or not the whole for a flock.
+
+// Not a failure: kLockQueued - it waits, only with `wait`; the change feed tells when it is granted
+// (tree::Change::Kind::kLockGranted). Errors: kWouldBlock - another's is in the way, only without
+// `wait`; kDeadlock - its owner would wait for itself, only with `wait` in the space kPosix;
+// kQuotaExceeded - the session has too many; kBadArguments - `request` is 0, or one of that number
+// waits.
+struct LockRequest {
+  Ino ino;
+  tree::LockSpace space = tree::LockSpace::kFlock;
+  tree::LockMode mode = tree::LockMode::kShared;
+  tree::LockRange range;
+  std::uint64_t owner = 0;    // who in the session: an open file (flock), a process (fcntl)
+  std::uint64_t request = 0;  // chosen by who asks, different in each, from 1
+  std::uint32_t pid = 0;      // for people and F_GETLK only
+  bool wait = false;
+};
+
+// Lets go of what the owner holds in the range; to hold nothing is no failure. Errors:
+// kQuotaExceeded - a piece would become two, and the session has too many.
+struct UnlockRequest {
+  Ino ino;
+  tree::LockSpace space = tree::LockSpace::kFlock;
+  tree::LockRange range;
+  std::uint64_t owner = 0;
+};
+
+// Takes back a LockRequest that waits. Errors: kNoNode - it does not wait: granted before, or never
+// asked.
+struct CancelLockRequest {
+  Ino ino;
+  std::uint64_t request = 0;
+};
+
 using Operation = std::variant<CreateRequest,
                                DeleteRequest,
                                SetDataRequest,
@@ -145,7 +182,10 @@ using Operation = std::variant<CreateRequest,
                                RenameRequest,
                                MultiRequest,
                                CreateSessionRequest,
-                               CloseSessionRequest>;
+                               CloseSessionRequest,
+                               LockRequest,
+                               UnlockRequest,
+                               CancelLockRequest>;
 
 // Who asks; what ACLs are checked against. Root on a member of the ensemble (uid 0) may do
 // everything.

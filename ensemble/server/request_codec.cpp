@@ -138,6 +138,33 @@ struct RequestWriter : SubWriter<proto::Request> {
   }
 
   void operator()(const CloseSessionRequest&) const { to->mutable_close_session(); }
+
+  void operator()(const LockRequest& r) const {
+    proto::LockRequest* lock = to->mutable_lock();
+    lock->set_ino(r.ino.value);
+    lock->set_space(static_cast<std::uint32_t>(r.space));
+    lock->set_mode(static_cast<std::uint32_t>(r.mode));
+    lock->set_first(r.range.first);
+    lock->set_last(r.range.last);
+    lock->set_owner(r.owner);
+    lock->set_request(r.request);
+    lock->set_pid(r.pid);
+    lock->set_wait(r.wait);
+  }
+
+  void operator()(const UnlockRequest& r) const {
+    proto::UnlockRequest* unlock = to->mutable_unlock();
+    unlock->set_ino(r.ino.value);
+    unlock->set_space(static_cast<std::uint32_t>(r.space));
+    unlock->set_first(r.range.first);
+    unlock->set_last(r.range.last);
+    unlock->set_owner(r.owner);
+  }
+
+  void operator()(const CancelLockRequest& r) const {
+    to->mutable_cancel_lock()->set_ino(r.ino.value);
+    to->mutable_cancel_lock()->set_request(r.request);
+  }
 };
 
 Blob as_blob(const proto::Forwarded& message) {
@@ -230,6 +257,28 @@ CreateSessionRequest read(const proto::CreateSessionRequest& from) {
   return {.timeout_ms = from.timeout_ms(), .owner = from.owner()};
 }
 
+LockRequest read(Reading& reading, const proto::LockRequest& from) {
+  return {.ino = Ino{from.ino()},
+          .space = read_enum(reading, from.space(), tree::LockSpace::kPosix),
+          .mode = read_enum(reading, from.mode(), tree::LockMode::kExclusive),
+          .range = {from.first(), from.last()},
+          .owner = from.owner(),
+          .request = from.request(),
+          .pid = from.pid(),
+          .wait = from.wait()};
+}
+
+UnlockRequest read(Reading& reading, const proto::UnlockRequest& from) {
+  return {.ino = Ino{from.ino()},
+          .space = read_enum(reading, from.space(), tree::LockSpace::kPosix),
+          .range = {from.first(), from.last()},
+          .owner = from.owner()};
+}
+
+CancelLockRequest read(const proto::CancelLockRequest& from) {
+  return {.ino = Ino{from.ino()}, .request = from.request()};
+}
+
 Identity read(const proto::Identity& from) {
   return {.uid = from.uid(), .gids = {from.gids().begin(), from.gids().end()}};
 }
@@ -282,6 +331,12 @@ std::optional<Operation> read_operation(Reading& reading, const proto::Request& 
       return read(from.create_session());
     case proto::Request::kCloseSession:
       return CloseSessionRequest{};
+    case proto::Request::kLock:
+      return read(reading, from.lock());
+    case proto::Request::kUnlock:
+      return read(reading, from.unlock());
+    case proto::Request::kCancelLock:
+      return read(from.cancel_lock());
     default:
       return read_common<Operation>(reading, from);
   }

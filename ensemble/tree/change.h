@@ -25,6 +25,8 @@ struct Change {
                  // places
     kBecameDirectory,  // a first child made an unspecified ino a directory of the mount (contract
                        // section 1)
+    kLockGranted,      // the lock request `request` of `session` for ino, which had waited, was
+                   // granted; no other member means anything, and the znode may be gone
   };
   Kind kind = Kind::kData;
   Ino ino;
@@ -37,6 +39,9 @@ struct Change {
   bool directory = false;
   NodeKind node_kind = NodeKind::kUnspecified;
   std::uint32_t data_size = 0;
+  // For kLockGranted.
+  SessionId session;
+  std::uint64_t request = 0;
 };
 
 }  // namespace zkfs::tree

@@ -130,6 +130,36 @@ std::optional<Outcome> DataTree::outcome_of(SessionId session, Xid xid) const {
   return it->second;
 }
 
+std::vector<LockView> DataTree::locks_of(Ino ino) const {
+  return std::as_const(state_->tree).locks().locks_of(ino);
+}
+
+std::vector<Ino> DataTree::locked() const {
+  return std::as_const(state_->tree).locks().locked();
+}
+
+std::optional<LockView> DataTree::lock_conflict(Ino ino,
+                                                LockSpace space,
+                                                LockMode mode,
+                                                LockRange range,
+                                                SessionId session,
+                                                std::uint64_t owner) const {
+  LockView asked;
+  asked.ino = ino;
+  asked.space = space;
+  asked.mode = mode;
+  asked.range = range;
+  asked.session = session;
+  asked.owner = owner;
+  return std::as_const(state_->tree).locks().conflict(asked);
+}
+
+std::optional<LockView> DataTree::lock_of_request(Ino ino,
+                                                  SessionId session,
+                                                  std::uint64_t request) const {
+  return std::as_const(state_->tree).locks().of_request(ino, session, request);
+}
+
 Zxid DataTree::last_applied() const {
   return state_->tree.last_applied();
 }
@@ -158,7 +188,7 @@ ApplyResult DataTree::apply(Zxid zxid, const Txn& txn) {
   TreeState& tree = state_->tree;
   ZKFS_CHECK(zxid > tree.last_applied(), "txn {} after {}", zxid, tree.last_applied());
   ApplyResult result;
-  TxnApplier applier(tree, zxid, txn.time, result.changes);
+  TxnApplier applier(tree, zxid, txn.session, txn.time, result.changes);
   result.outcome = std::visit(applier, txn.body);
   tree.settle();
   tree.set_last_applied(zxid);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// DataTree: the replicated state: znodes and sessions. Deterministic and pure: no I/O, no clock, no
-// randomness; servers that apply the same txns in the same order hold the same tree, down to the
-// digest. Holds committed state only: ZAB delivers nothing that could be taken back, so the tree
-// never rolls back (a learner's log may; see zab/history.h). Single-threaded; knows no zxid order
-// beyond "rises", no disk, no watcher.
+// DataTree: the replicated state: znodes, sessions and locks. Deterministic and pure: no I/O, no
+// clock, no randomness; servers that apply the same txns in the same order hold the same tree, down
+// to the digest. Holds committed state only: ZAB delivers nothing that could be taken back, so the
+// tree never rolls back (a learner's log may; see zab/history.h). Single-threaded; knows no zxid
+// order beyond "rises", no disk, no watcher.
 //
 // Memory: znodes lie in chunks addressed by 32-bit slots; two open-addressing tables of slots find
 // them by number and by (parent, name); siblings are chained. At most 250 bytes a znode beside its
@@ -75,6 +75,24 @@ class DataTree {
   // for the reaper.
   [[nodiscard]] std::vector<Ino> reapable() const;
 
+  // Advisory locks of a number, be its znode gone: what is held (by space, range and owner), then
+  // what waits (by space, in order).
+  [[nodiscard]] std::vector<LockView> locks_of(Ino ino) const;
+  // Numbers with any lock or waiting request, ascending.
+  [[nodiscard]] std::vector<Ino> locked() const;
+  // The lock held by another that is in the way of such a request now, the first by range: what
+  // F_GETLK tells. Nothing: none is.
+  [[nodiscard]] std::optional<LockView> lock_conflict(Ino ino,
+                                                      LockSpace space,
+                                                      LockMode mode,
+                                                      LockRange range,
+                                                      SessionId session,
+                                                      std::uint64_t owner) const;
+  // The request if it waits; if granted, the first piece it was the last to get. Nothing: neither.
+  [[nodiscard]] std::optional<LockView> lock_of_request(Ino ino,
+                                                        SessionId session,
+                                                        std::uint64_t request) const;
+
   // The outcome of request `xid` of `session`, if it was applied with first_unanswered != 0 and is
   // not yet forgotten. How a server that was brought up by a snapshot learns what became of a write
   // that was in flight when it lost its leader (contract section 6: exactly once in effect).
@@ -89,7 +107,7 @@ class DataTree {
   [[nodiscard]] std::uint64_t data_bytes() const;
   // Equal on two servers that applied the same txns; changes with every txn but ErrorTxn (and
   // changes with that where its outcome is kept). Incremental: a sum of a checksum per znode, over
-  // everything that is replicated about it, per session and per kept outcome, and of next_ino.
+  // everything that is replicated about it, per session, kept outcome and lock, and of next_ino.
   [[nodiscard]] std::uint64_t digest() const;
   // The digest computed anew from all znodes: for tests and for checking a loaded snapshot.
   [[nodiscard]] std::uint64_t recompute_digest() const;

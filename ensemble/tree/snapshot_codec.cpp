@@ -37,6 +37,21 @@ std::size_t write(const SessionRecord& session, proto::SnapshotSession& out) {
   return out.ByteSizeLong();
 }
 
+std::size_t write(const LockView& lock, proto::SnapshotLock& out) {
+  out.set_ino(lock.ino.value);
+  out.set_space(static_cast<std::uint32_t>(lock.space));
+  out.set_mode(static_cast<std::uint32_t>(lock.mode));
+  out.set_first(lock.range.first);
+  out.set_last(lock.range.last);
+  out.set_session(lock.session.value);
+  out.set_owner(lock.owner);
+  out.set_request(lock.request);
+  out.set_pid(lock.pid);
+  out.set_zxid(lock.zxid.value);
+  out.set_waiting(lock.waiting);
+  return out.ByteSizeLong();
+}
+
 std::size_t write(std::uint32_t number, const AclList& acl, proto::SnapshotAcl& out) {
   out.set_number(number);
   for (const AclEntry& entry : acl) {
@@ -110,15 +125,27 @@ bool add_sessions(const std::vector<SessionRecord>& sessions,
   return next == sessions.size();
 }
 
+bool add_locks(const std::vector<LockView>& locks,
+               std::size_t& next,
+               std::size_t chunk_bytes,
+               proto::SnapshotChunk& chunk) {
+  for (std::size_t bytes = 0; bytes < chunk_bytes && next < locks.size(); ++next) {
+    bytes += write(locks[next], *chunk.add_locks());
+  }
+  return next == locks.size();
+}
+
 }  // namespace
 
 SnapshotCursor::State::State(TreeState& tree) : view(tree), zxid(tree.last_applied()) {
   for (const SessionRecord* session : tree.sessions().all()) sessions.push_back(*session);
+  locks = tree.locks().all();
   header.set_format(kSnapshotFormat);
   header.set_zxid(zxid.value);
   header.set_next_ino(tree.next_ino().value);
   header.set_znode_count(tree.node_count());
   header.set_session_count(sessions.size());
+  header.set_lock_count(locks.size());
   header.set_digest(tree.digest());
 }
 
@@ -142,10 +169,15 @@ std::optional<Blob> SnapshotCursor::next(std::size_t chunk_bytes, std::size_t no
   switch (s.phase) {
     case Phase::kHeader:
       *chunk.mutable_header() = s.header;
-      s.phase = s.sessions.empty() ? Phase::kZnodes : Phase::kSessions;
+      s.phase = s.sessions.empty() ? Phase::kZnodes : Phase::kSessions;  // no locks without one
       break;
     case Phase::kSessions:
-      if (add_sessions(s.sessions, s.next_session, chunk_bytes, chunk)) s.phase = Phase::kZnodes;
+      if (add_sessions(s.sessions, s.next_session, chunk_bytes, chunk)) {
+        s.phase = s.locks.empty() ? Phase::kZnodes : Phase::kLocks;
+      }
+      break;
+    case Phase::kLocks:
+      if (add_locks(s.locks, s.next_lock, chunk_bytes, chunk)) s.phase = Phase::kZnodes;
       break;
     case Phase::kZnodes:
       if (add_znodes(s.view, s.acls_written, chunk_bytes, nodes_max, chunk)) s.phase = Phase::kEnd;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree as a stream of chunks, and back. A chunk is a protobuf message (proto/snapshot.proto) of
 // some 256 KiB; the first carries the header (format version, zxid, next_ino, znode count, digest),
-// sessions and kept outcomes come next, then znodes in any order, then a last chunk that says so.
-// Whoever stores or sends chunks frames and checksums them (storage/snapshot_store.h, peer/). The
-// loader verifies count and digest.
+// sessions and kept outcomes come next, then locks, then znodes in any order, then a last chunk
+// that says so. Whoever stores or sends chunks frames and checksums them (storage/snapshot_store.h,
+// peer/). The loader verifies count and digest.
 #pragma once
 
 #include <cstddef>

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ensemble/proto/snapshot.pb.h"
+#include "ensemble/tree/lock.h"
 #include "ensemble/tree/session_table.h"
 #include "ensemble/tree/snapshot_codec.h"
 #include "ensemble/tree/snapshot_view.h"
@@ -14,7 +15,7 @@ namespace zkfs::tree {
 inline constexpr std::uint32_t kSnapshotFormat = 1;
 
 struct SnapshotCursor::State {
-  enum class Phase { kHeader, kSessions, kZnodes, kEnd, kDone };
+  enum class Phase { kHeader, kSessions, kLocks, kZnodes, kEnd, kDone };
 
   explicit State(TreeState& tree);
 
@@ -23,6 +24,8 @@ struct SnapshotCursor::State {
   proto::SnapshotHeader header;
   std::vector<SessionRecord> sessions;  // copies; their SlotLists mean nothing here
   std::size_t next_session = 0;
+  std::vector<LockView> locks;  // copies
+  std::size_t next_lock = 0;
   std::vector<bool> acls_written;  // by number
   Phase phase = Phase::kHeader;
 };

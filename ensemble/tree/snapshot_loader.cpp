@@ -107,6 +107,7 @@ struct SnapshotLoader::State {
   bool ended = false;
   bool failed = false;
   std::uint64_t sessions = 0;
+  std::uint64_t locks = 0;
   std::unordered_map<std::uint32_t, AclList> acls;
   // The ACL looked up last, as neighbours mostly share one: its number in the snapshot and here.
   std::uint64_t acl_from = std::numeric_limits<std::uint64_t>::max();
@@ -115,6 +116,7 @@ struct SnapshotLoader::State {
 
   Expected<void> add_header();
   Expected<void> add_session(const proto::SnapshotSession& from);
+  Expected<void> add_lock(const proto::SnapshotLock& from);
   void add_acl(const proto::SnapshotAcl& from);
   Expected<void> add_znodes(const proto::SnapshotZnodes& z);
   Expected<void> check_row(const Node& node, std::string_view name, Ino parent) const;
@@ -154,6 +156,29 @@ Expected<void> SnapshotLoader::State::add_session(const proto::SnapshotSession& 
     tree.sessions().keep(session, Xid{kept.xid()}, outcome);
   }
   ++sessions;
+  return {};
+}
+
+Expected<void> SnapshotLoader::State::add_lock(const proto::SnapshotLock& from) {
+  const LockView lock{Ino{from.ino()},
+                      static_cast<LockSpace>(from.space() & 1U),
+                      static_cast<LockMode>(from.mode() & 1U),
+                      {from.first(), from.last()},
+                      SessionId{from.session()},
+                      from.owner(),
+                      from.request(),
+                      from.pid(),
+                      Zxid{from.zxid()},
+                      from.waiting()};
+  if (!lock.ino || lock.ino.value >= header.next_ino() || from.space() > 1 || from.mode() > 1 ||
+      lock.zxid == Zxid{} || lock.zxid.value > header.zxid()) {
+    return problem("a lock of znode {} at {}", lock.ino, lock.zxid);
+  }
+  if (std::as_const(tree).sessions().find(lock.session) == nullptr) {
+    return problem("a lock of znode {} is owned by no session", lock.ino);
+  }
+  if (!tree.locks().load(lock)) return problem("a lock of znode {} cannot be", lock.ino);
+  ++locks;
   return {};
 }
 
@@ -226,6 +251,7 @@ Expected<void> SnapshotLoader::State::add_chunk() {
   if (chunk.has_header()) ZKFS_TRY(add_header());
   if (!begun) return problem("the header is missing");
   for (const proto::SnapshotSession& session : chunk.sessions()) ZKFS_TRY(add_session(session));
+  for (const proto::SnapshotLock& lock : chunk.locks()) ZKFS_TRY(add_lock(lock));
   for (const proto::SnapshotAcl& acl : chunk.acls()) add_acl(acl);
   if (chunk.has_znodes()) ZKFS_TRY(add_znodes(chunk.znodes()));
   if (places.size() > header.znode_count()) return problem("more znodes than announced");
@@ -302,6 +328,9 @@ Expected<void> SnapshotLoader::State::check_totals() const {
   if (tree.node_count() != header.znode_count() || sessions != header.session_count()) {
     return problem("{} znodes and {} sessions instead of {} and {}", tree.node_count(), sessions,
                    header.znode_count(), header.session_count());
+  }
+  if (locks != header.lock_count()) {
+    return problem("{} locks instead of {}", locks, header.lock_count());
   }
   if (tree.digest() != header.digest()) {
     return problem("digest {:#x} instead of {:#x}", tree.digest(), header.digest());

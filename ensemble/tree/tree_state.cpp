@@ -117,11 +117,12 @@ std::uint64_t TreeState::checksum_of(Slot slot, std::uint64_t data_checksum) con
 }
 
 std::uint64_t TreeState::digest() const {
-  return nodes_digest_ + sessions_.digest() + checksum<1>({next_ino_.value});
+  return nodes_digest_ + sessions_.digest() + locks_.digest() + checksum<1>({next_ino_.value});
 }
 
 std::uint64_t TreeState::recompute_digest() const {
-  std::uint64_t sum = sessions_.recompute_digest() + checksum<1>({next_ino_.value});
+  std::uint64_t sum =
+      sessions_.recompute_digest() + locks_.recompute_digest() + checksum<1>({next_ino_.value});
   for (Slot slot = 0; slot < pool_.end(); ++slot) {
     if (pool_[slot].ino) sum += checksum_of(slot, checksum64(pool_[slot].data.view()));
   }

@@ -15,6 +15,7 @@
 
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/acl_table.h"
+#include "ensemble/tree/lock_table.h"
 #include "ensemble/tree/node_pool.h"
 #include "ensemble/tree/session_table.h"
 #include "ensemble/tree/slot_table.h"
@@ -68,6 +69,10 @@ class TreeState {
 
   [[nodiscard]] const SessionTable& sessions() const { return sessions_; }
 
+  LockTable& locks() { return locks_; }
+
+  [[nodiscard]] const LockTable& locks() const { return locks_; }
+
   // --- changing ---
   Node& touch(Slot slot);
   void settle();
@@ -119,6 +124,7 @@ class TreeState {
   SlotTable by_name_;  // hashed by the parent's slot and the name
   AclTable acls_;
   SessionTable sessions_;
+  LockTable locks_;
   SlotList transients_;
   Zxid last_applied_;
   Ino next_ino_{1};

@@ -16,6 +16,7 @@
 #include "ensemble/base/error.h"
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/acl.h"
+#include "ensemble/tree/lock.h"
 
 namespace zkfs::tree {
 
@@ -100,7 +101,7 @@ struct CreateSessionTxn {
 };
 
 // Removes the session and, with this one zxid, the ephemerals listed: all it owns at this point of
-// the order.
+// the order. Its locks, held and waited for, go too.
 struct CloseSessionTxn {
   SessionId session;
   std::vector<Ino> ephemerals;
@@ -131,6 +132,41 @@ struct MultiTxn {
   std::vector<SubTxn> operations;
 };
 
+// A request for an advisory lock by (Txn::session, owner). Whether it is granted, waits or is
+// refused, applying decides (lock_table.h): Outcome::error is kOk - granted, and Outcome::zxid is
+// the fencing token; kLockQueued - it waits, and a Change of kind kLockGranted will tell;
+// kWouldBlock, kDeadlock, kQuotaExceeded, or kBadArguments (a request of this number waits
+// already): refused, nothing changed. `request` is chosen by who asks, one of its own each.
+// Requires: the session exists; 1 <= ino < next_ino; a range that is not empty, for a flock the
+// whole.
+struct LockTxn {
+  Ino ino;
+  LockSpace space = LockSpace::kFlock;
+  LockMode mode = LockMode::kShared;
+  LockRange range;
+  std::uint64_t owner = 0;
+  std::uint64_t request = 0;
+  std::uint32_t pid = 0;
+  bool wait = false;
+};
+
+// Lets go of what (Txn::session, owner) holds in the range, not of what it waits for. Outcome: kOk,
+// also if it held nothing; kQuotaExceeded - one piece more than a session may have would be left.
+// Requires: as LockTxn.
+struct UnlockTxn {
+  Ino ino;
+  LockSpace space = LockSpace::kFlock;
+  LockRange range;
+  std::uint64_t owner = 0;
+};
+
+// Takes back a lock request of Txn::session that waits. Outcome: kOk; kNoNode - it does not wait
+// (never did, or was granted or taken back before), and nothing happened.
+struct CancelLockTxn {
+  Ino ino;
+  std::uint64_t request = 0;
+};
+
 using TxnBody = std::variant<CreateTxn,
                              DeleteTxn,
                              SetDataTxn,
@@ -141,7 +177,10 @@ using TxnBody = std::variant<CreateTxn,
                              CreateSessionTxn,
                              CloseSessionTxn,
                              MultiTxn,
-                             ErrorTxn>;
+                             ErrorTxn,
+                             LockTxn,
+                             UnlockTxn,
+                             CancelLockTxn>;
 
 struct Txn {
   // Who asked: the reply finds its way by these two. session 0: the leader itself.

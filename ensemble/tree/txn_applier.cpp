@@ -266,7 +266,7 @@ Outcome TxnApplier::replace_leaf(Slot source, Slot target) {
   return done(target);
 }
 
-// --- sessions, multi, error ---
+// --- sessions ---
 
 Outcome TxnApplier::operator()(const CreateSessionTxn& txn) {
   ZKFS_CHECK(txn.session, "txn {}: session 0", zxid_);
@@ -285,10 +285,61 @@ Outcome TxnApplier::operator()(const CloseSessionTxn& txn) {
     remove(slot);
   }
   tree_.sessions().remove(txn.session);
+  LockTable::Grants granted;
+  tree_.locks().end_session(zxid_, txn.session, granted);
+  return lock_step(Ino{}, Error::kOk, granted);
+}
+
+// --- locks ---
+
+Outcome TxnApplier::lock_step(Ino ino, Error error, const LockTable::Grants& granted) {
+  for (const LockGrant& grant : granted) {
+    Change change;
+    change.kind = Change::Kind::kLockGranted;
+    change.ino = grant.ino;
+    change.session = grant.session;
+    change.request = grant.request;
+    changes_.push_back(std::move(change));
+  }
   Outcome outcome;
+  outcome.error = error;
   outcome.zxid = zxid_;
+  outcome.ino = ino;
   return outcome;
 }
+
+void TxnApplier::check_lock(Ino ino, LockSpace space, LockRange range) const {
+  ZKFS_CHECK(tree_.sessions().find(session_) != nullptr, "txn {}: no session {:#x}", zxid_,
+             session_);
+  ZKFS_CHECK(ino && ino < tree_.next_ino(), "txn {}: a lock of znode {}", zxid_, ino);
+  ZKFS_CHECK(range.first <= range.last && (space != LockSpace::kFlock || range == LockRange{}),
+             "txn {}: a lock of {}..{}", zxid_, range.first, range.last);
+}
+
+Outcome TxnApplier::operator()(const LockTxn& txn) {
+  check_lock(txn.ino, txn.space, txn.range);
+  const LockView asked{txn.ino,   txn.space,   txn.mode, txn.range, session_,
+                       txn.owner, txn.request, txn.pid,  zxid_,     false};
+  LockTable::Grants granted;
+  const Error error = tree_.locks().lock(asked, txn.wait, granted);
+  return lock_step(txn.ino, error, granted);
+}
+
+Outcome TxnApplier::operator()(const UnlockTxn& txn) {
+  check_lock(txn.ino, txn.space, txn.range);
+  LockTable::Grants granted;
+  const Error error =
+      tree_.locks().unlock(zxid_, txn.ino, txn.space, txn.range, session_, txn.owner, granted);
+  return lock_step(txn.ino, error, granted);
+}
+
+Outcome TxnApplier::operator()(const CancelLockTxn& txn) {
+  LockTable::Grants granted;
+  const Error error = tree_.locks().cancel(zxid_, txn.ino, session_, txn.request, granted);
+  return lock_step(txn.ino, error, granted);
+}
+
+// --- multi, error ---
 
 Outcome TxnApplier::operator()(const MultiTxn& txn) {
   Outcome outcome;

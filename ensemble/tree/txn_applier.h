@@ -15,8 +15,10 @@ namespace zkfs::tree {
 
 class TxnApplier {
  public:
-  TxnApplier(TreeState& tree, Zxid zxid, WallMillis time, std::vector<Change>& changes)
-      : tree_(tree), zxid_(zxid), time_(time), changes_(changes) {}
+  // `session`: who asked.
+  TxnApplier(
+      TreeState& tree, Zxid zxid, SessionId session, WallMillis time, std::vector<Change>& changes)
+      : tree_(tree), zxid_(zxid), session_(session), time_(time), changes_(changes) {}
 
   // Requires: what txn.h says; a txn that does not fit the tree aborts.
   Outcome operator()(const CreateTxn& txn);
@@ -31,6 +33,9 @@ class TxnApplier {
   Outcome operator()(const CloseSessionTxn& txn);
   Outcome operator()(const MultiTxn& txn);
   Outcome operator()(const ErrorTxn& txn);
+  Outcome operator()(const LockTxn& txn);
+  Outcome operator()(const UnlockTxn& txn);
+  Outcome operator()(const CancelLockTxn& txn);
 
  private:
   [[nodiscard]] Slot existing(Ino ino) const;
@@ -44,6 +49,9 @@ class TxnApplier {
   void children_changed(Slot parent);
   Outcome set_data(Slot slot, Blob data);
   void remove(Slot slot);
+  // The outcome of a step of the lock table, and a Change for each request that it granted.
+  Outcome lock_step(Ino ino, Error error, const LockTable::Grants& granted);
+  void check_lock(Ino ino, LockSpace space, LockRange range) const;
   // The parts of a rename.
   void check_rename(const RenameTxn& txn, Slot source, Slot parent) const;
   Outcome exchange(Slot source, Slot other);
@@ -52,6 +60,7 @@ class TxnApplier {
 
   TreeState& tree_;
   Zxid zxid_;
+  SessionId session_;
   WallMillis time_;
   std::vector<Change>& changes_;
 };

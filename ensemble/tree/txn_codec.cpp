@@ -126,6 +126,33 @@ struct TxnWriter : BodyWriter<proto::Txn> {
     }
   }
 
+  void operator()(const LockTxn& txn) {
+    proto::LockTxn& to = *out.mutable_lock();
+    to.set_ino(txn.ino.value);
+    to.set_space(static_cast<std::uint32_t>(txn.space));
+    to.set_mode(static_cast<std::uint32_t>(txn.mode));
+    to.set_first(txn.range.first);
+    to.set_last(txn.range.last);
+    to.set_owner(txn.owner);
+    to.set_request(txn.request);
+    to.set_pid(txn.pid);
+    to.set_wait(txn.wait);
+  }
+
+  void operator()(const UnlockTxn& txn) {
+    proto::UnlockTxn& to = *out.mutable_unlock();
+    to.set_ino(txn.ino.value);
+    to.set_space(static_cast<std::uint32_t>(txn.space));
+    to.set_first(txn.range.first);
+    to.set_last(txn.range.last);
+    to.set_owner(txn.owner);
+  }
+
+  void operator()(const CancelLockTxn& txn) {
+    out.mutable_cancel_lock()->set_ino(txn.ino.value);
+    out.mutable_cancel_lock()->set_request(txn.request);
+  }
+
   void operator()(const ErrorTxn& txn) {
     proto::ErrorTxn& to = *out.mutable_error();
     to.set_error(static_cast<std::int32_t>(txn.error));
@@ -255,6 +282,30 @@ bool read(const proto::ErrorTxn& from, ErrorTxn& txn) {
   return true;
 }
 
+bool read(const proto::LockTxn& from, LockTxn& txn) {
+  txn.ino = Ino{from.ino()};
+  txn.range = {from.first(), from.last()};
+  txn.owner = from.owner();
+  txn.request = from.request();
+  txn.pid = from.pid();
+  txn.wait = from.wait();
+  return read_enum(from.space(), LockSpace::kPosix, txn.space) &&
+         read_enum(from.mode(), LockMode::kExclusive, txn.mode);
+}
+
+bool read(const proto::UnlockTxn& from, UnlockTxn& txn) {
+  txn.ino = Ino{from.ino()};
+  txn.range = {from.first(), from.last()};
+  txn.owner = from.owner();
+  return read_enum(from.space(), LockSpace::kPosix, txn.space);
+}
+
+bool read(const proto::CancelLockTxn& from, CancelLockTxn& txn) {
+  txn.ino = Ino{from.ino()};
+  txn.request = from.request();
+  return true;
+}
+
 bool read(const proto::Txn& from, Txn& txn) {
   txn.session = SessionId{from.session()};
   txn.xid = Xid{from.xid()};
@@ -269,6 +320,12 @@ bool read(const proto::Txn& from, Txn& txn) {
       return read(from.multi(), txn.body.emplace<MultiTxn>());
     case proto::Txn::kError:
       return read(from.error(), txn.body.emplace<ErrorTxn>());
+    case proto::Txn::kLock:
+      return read(from.lock(), txn.body.emplace<LockTxn>());
+    case proto::Txn::kUnlock:
+      return read(from.unlock(), txn.body.emplace<UnlockTxn>());
+    case proto::Txn::kCancelLock:
+      return read(from.cancel_lock(), txn.body.emplace<CancelLockTxn>());
     default:
       return read_body(from, txn.body);
   }

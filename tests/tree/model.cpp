@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "ensemble/base/check.h"
+
 namespace zkfs::tree::test {
 
 struct Model::Step {
@@ -144,6 +146,13 @@ struct Model::Step {
       outcome.operations.push_back(std::visit(*this, operation));
     }
     return outcome;
+  }
+
+  // Locks have a model of their own: lock_model.h.
+  template <typename LockStep>
+  Outcome operator()(const LockStep&) {
+    ZKFS_CHECK(false, "txn {}: a lock", zxid);
+    return {};
   }
 
   Outcome operator()(const ErrorTxn& txn) {
