@@ -20,14 +20,17 @@ TEST(ErrnoMap, AnswersOfTheContract) {
   EXPECT_EQ(errno_of(Error::kTooLarge), EFBIG);
   EXPECT_EQ(errno_of(Error::kQuotaExceeded), EDQUOT);
   EXPECT_EQ(errno_of(Error::kUnknownOutcome), EIO);
+  EXPECT_EQ(errno_of(Error::kWouldBlock), EWOULDBLOCK);
+  EXPECT_EQ(errno_of(Error::kDeadlock), EDEADLK);
 }
 
 // What the kernel would remember, callers would spin on, or monitoring would misread.
+// A try for a lock alone is refused with EAGAIN, as everywhere.
 TEST(ErrnoMap, NeverEnosysOrEagain) {
   for (int code = -2000; code <= 0; ++code) {
     const int error = errno_of(static_cast<Error>(code));
     EXPECT_NE(error, ENOSYS);
-    EXPECT_NE(error, EAGAIN);
+    EXPECT_EQ(error == EAGAIN, Error{code} == Error::kWouldBlock);
   }
 }
 
