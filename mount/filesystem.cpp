@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "ensemble/base/check.h"
+#include "ensemble/base/log.h"
 #include "ensemble/tree/path.h"
 #include "mount/errno_map.h"
 
@@ -59,7 +60,7 @@ Filesystem::Place Filesystem::find_place(NodeId parent, Name name) const {
     place.error = ENOENT;
     return place;
   }
-  if (parent == kRootNode && name == parts_.options.control) {
+  if (parent == parts_.inodes.root() && name == parts_.options.control) {
     place.kind = Place::Kind::kControl;
     place.control = Control::directory();
     return place;
@@ -92,8 +93,6 @@ Filesystem::Place Filesystem::new_place(NodeId parent, Name name) const {
   }
   if (marker.bad) {
     place.error = EINVAL;
-  } else if (marker.owner != Marker::Owner::kMount) {
-    place.error = EOPNOTSUPP;
   } else {
     // The ten digits of the suffix count.
     const std::string final_name =
@@ -117,8 +116,9 @@ Ino Filesystem::resolve(NodeId node) const {
     case Face::kControl:
       return {};
     case Face::kProvisional: {
-      const auto it = provisional_.find(node);
-      return it == provisional_.end() ? Ino{} : it->second.ino;
+      // Committed since whoever asks took up the number?
+      const NodeId now = parts_.inodes.ours(node);
+      return now == node ? Ino{} : resolve(now);
     }
     case Face::kFile: {
       const auto it = followed_.find(ino_of(node));
@@ -136,8 +136,9 @@ std::optional<tree::Znode> Filesystem::znode_of(NodeId node) const {
 }
 
 fuse_entry_param Filesystem::enter(const tree::Znode& znode, NodeId node) {
-  parts_.inodes.looked_up(node);
-  return entry(znode, node);
+  fuse_entry_param param = entry(znode, node);
+  param.ino = parts_.inodes.looked_up(node);
+  return param;
 }
 
 // --- waiting ---
@@ -164,27 +165,30 @@ server::Identity Filesystem::identity_of(const Reply& reply) {
   return identity;
 }
 
-void Filesystem::change(Reply reply, server::Operation operation, Done done) {
+void Filesystem::change(Reply reply, server::Operation operation, Done done, Owner owner) {
   parts_.gate.admit(std::move(reply), [this, operation = std::move(operation),
-                                       done = std::move(done)](Reply admitted) mutable {
-    submit(std::move(admitted), std::move(operation), std::move(done));
+                                       done = std::move(done), owner](Reply admitted) mutable {
+    submit(std::move(admitted), std::move(operation), std::move(done), std::move(owner));
   });
 }
 
-void Filesystem::submit(Reply reply, server::Operation operation, Done done) {
-  submit_any(std::move(reply), std::move(operation),
-             [done = std::move(done)](Reply answered, const Outcome& outcome) mutable {
-               if (outcome.error != Error::kOk) return answered.error(errno_of(outcome.error));
-               done(std::move(answered), outcome);
-             });
+void Filesystem::submit(Reply reply, server::Operation operation, Done done, Owner owner) {
+  submit_any(
+      std::move(reply), std::move(operation),
+      [done = std::move(done)](Reply answered, const Outcome& outcome) mutable {
+        if (outcome.error != Error::kOk) return answered.error(errno_of(outcome.error));
+        done(std::move(answered), outcome);
+      },
+      std::move(owner));
 }
 
-void Filesystem::submit_any(Reply reply, server::Operation operation, Done done) {
+void Filesystem::submit_any(Reply reply, server::Operation operation, Done done, Owner owner) {
   server::Identity identity = identity_of(reply);
+  MountSession& session = owner ? *owner : parts_.session;
   const auto ticket = std::make_shared<std::uint64_t>(0);
   const Parking::Id id = parts_.parking.park(
-      std::move(reply), [this, ticket](Parking::Why) { parts_.session.forget(*ticket); });
-  *ticket = parts_.session.submit(
+      std::move(reply), [&session, owner, ticket](Parking::Why) { session.forget(*ticket); });
+  *ticket = session.submit(
       std::move(identity), std::move(operation),
       [this, alive = alive_, id, done = std::move(done)](const Outcome& outcome) mutable {
         if (!*alive) return;
@@ -192,6 +196,19 @@ void Filesystem::submit_any(Reply reply, server::Operation operation, Done done)
           done(std::move(parked), outcome);
         }
       });
+}
+
+std::expected<Filesystem::Owner, int> Filesystem::owner_of(const Reply& reply,
+                                                           const Marker& marker) {
+  switch (marker.owner) {
+    case Marker::Owner::kMount:
+      break;
+    case Marker::Owner::kProcess:
+      return parts_.owners.of_process(marker.pid, reply.pid());
+    case Marker::Owner::kFile:
+      return parts_.owners.of_file(reply.pid());
+  }
+  return Owner{};
 }
 
 Parking::Terms Filesystem::commit_terms() const {
@@ -206,7 +223,18 @@ Parking::Terms Filesystem::commit_terms() const {
 
 // --- the change feed ---
 
+void Filesystem::find_root(const tree::DataTree& tree) {
+  if (root_) return;
+  const auto znode = tree.find_path(parts_.options.root);
+  if (znode) root_ = znode->ino;
+  parts_.inodes.set_root(directory_node(root_));
+  if (root_ && root_ != kRootIno) {
+    ZKFS_LOG_INFO(mount, "{} shows {}", parts_.options.mountpoint, parts_.options.root);
+  }
+}
+
 void Filesystem::applied(const server::AppliedTxn& txn) {
+  if (!root_) find_root(tree());
   for (const tree::Change& change : txn.changes) {
     if (change.kind == tree::Change::Kind::kReplaced) follow(change.other, change.ino);
     if (change.kind == tree::Change::Kind::kDeleted) {
@@ -220,9 +248,6 @@ void Filesystem::applied(const server::AppliedTxn& txn) {
 void Filesystem::follow(Ino from, Ino to) {
   for (auto& [old, now] : followed_) {
     if (now == from) now = to;
-  }
-  for (auto& [node, provisional] : provisional_) {
-    if (provisional.ino == from) provisional.ino = to;
   }
   if (parts_.inodes.held(file_node(from))) followed_[from] = to;
   for (const auto& [node, handle] : files_of_node_) {

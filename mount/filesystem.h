@@ -30,9 +30,11 @@
 #include "mount/barriers.h"
 #include "mount/control.h"
 #include "mount/inode_table.h"
+#include "mount/locks.h"
 #include "mount/mount.h"
 #include "mount/mount_session.h"
 #include "mount/open_file.h"
+#include "mount/owner_sessions.h"
 #include "mount/parking.h"
 #include "mount/quorum_gate.h"
 #include "mount/replay.h"
@@ -49,6 +51,8 @@ class Filesystem {
     asio::io_context& context;
     server::Door& door;
     MountSession& session;
+    OwnerSessions& owners;
+    Locks& locks;
     Parking& parking;
     QuorumGate& gate;
     InodeTable& inodes;
@@ -69,12 +73,18 @@ class Filesystem {
   // --- from the change feed ---
   void applied(const server::AppliedTxn& txn);
   void quorum_changed(bool in_quorum);
+  // The mount's session was lost, and all locks with it.
+  void session_lost(SessionId session);
+  // Finds the znode that is shown as the whole (option root), if it is there by now. Until then the
+  // mount is an empty directory in which nothing can be made.
+  void find_root(const tree::DataTree& tree);
   // No further commit, timer or completion of this filesystem's does anything.
   void stop();
 
   // --- look-ups (filesystem_lookup.cpp) ---
   void lookup(Reply reply, NodeId parent, Name name);
-  void forget(NodeId node, std::uint64_t count);
+  // `theirs`: as the kernel numbers it (inode_table.h).
+  void forget(NodeId theirs, std::uint64_t count);
   void getattr(Reply reply, NodeId node, std::optional<Handle> handle);
   void readlink(Reply reply, NodeId node);
   void statfs(Reply reply);
@@ -92,10 +102,18 @@ class Filesystem {
   void read(Reply reply, Handle handle, std::size_t size, off_t offset);
   void write(Reply reply, std::string_view bytes, off_t offset, const fuse_file_info& info);
   void flush(Reply reply, const fuse_file_info& info);
-  void release(Reply reply, Handle handle);
+  void release(Reply reply, const fuse_file_info& info);
   // Of a file with something to commit: commits it. Otherwise, and of a directory: ZooKeeper's
   // sync.
   void fsync(Reply reply, std::optional<Handle> handle);
+
+  // --- locks (filesystem_lock.cpp) ---
+  // `operation` as flock(2) takes it.
+  void flock(Reply reply, const fuse_file_info& info, int operation);
+  void getlk(Reply reply, const fuse_file_info& info, const struct flock& lock);
+  // `wait`: F_SETLKW.
+  void setlk(Reply reply, const fuse_file_info& info, const struct flock& lock, bool wait);
+  void ioctl(Reply reply, Handle handle, unsigned request);
 
   // --- links and names (filesystem_link.cpp) ---
   void mknod(Reply reply, NodeId parent, Name name, mode_t mode);
@@ -148,11 +166,6 @@ class Filesystem {
     NodeId control = 0;
   };
 
-  struct Provisional {
-    Handle creator = 0;
-    Ino ino;  // once committed
-  };
-
   struct IdleCreator {
     Handle handle = 0;
     bool slept = false;  // its opener, at the last look
@@ -195,11 +208,15 @@ class Filesystem {
   // Answers EIO and returns true if reading is refused (quorum_loss=strict).
   bool refuse_read(Reply& reply) const;
   // Gate, submit, `done`; or the errno.
-  void change(Reply reply, server::Operation operation, Done done);
+  // `owner`: in whose session; the mount's if null.
+  using Owner = OwnerSessions::Shared;
+  void change(Reply reply, server::Operation operation, Done done, Owner owner = {});
   // The same past the gate.
-  void submit(Reply reply, server::Operation operation, Done done);
+  void submit(Reply reply, server::Operation operation, Done done, Owner owner = {});
   // As submit, but failures come to `done` as well.
-  void submit_any(Reply reply, server::Operation operation, Done done);
+  void submit_any(Reply reply, server::Operation operation, Done done, Owner owner = {});
+  // The session for what `marker` makes; null: the mount's. Errors, as an errno: EINVAL.
+  std::expected<Owner, int> owner_of(const Reply& reply, const Marker& marker);
   static server::Identity identity_of(const Reply& reply);
   Parking::Terms commit_terms() const;
 
@@ -218,6 +235,7 @@ class Filesystem {
                        const Creation& creation,
                        fuse_file_info info);
   void create_data(Reply reply, Ino directory, fuse_file_info info);
+  void end_owner(const Creation& creation);
   void create_now(Reply reply, Creation creation, fuse_file_info info);
   void create_later(Reply reply, Creation creation, fuse_file_info info);
   void write_admitted(Reply reply,
@@ -228,6 +246,11 @@ class Filesystem {
   bool flush_commits(const Reply& reply, OpenFile& file, std::uint64_t lock_owner) const;
   static bool is_opener(const Reply& reply, const OpenFile& file);
 
+  // --- locks ---
+  void lock_file(Reply reply, Handle handle, Locks::Who who, Locks::What what);
+  void read_anew(OpenFile& file);
+  void release_locks(const OpenFile& file, const fuse_file_info& info);
+
   // --- commits (filesystem_commit.cpp) ---
   using Committed = std::move_only_function<void(int error)>;
   // Commits what `handle` holds uncommitted, after the commit under way. `done` is called exactly
@@ -237,6 +260,7 @@ class Filesystem {
   void commit_and_answer(Reply reply, Handle handle, Again answer);
   struct CommitPlan;
   CommitPlan plan_commit(OpenFile& file) const;
+  void adopt(OpenFile& creator, Ino ino);
   void commit_finished(Handle handle, const CommitPlan& plan, const Outcome& outcome);
   int commit_succeeded(OpenFile& file, const CommitPlan& plan, const Outcome& outcome);
   int commit_failed(OpenFile& file, const CommitPlan& plan, const Outcome& outcome);
@@ -261,6 +285,7 @@ class Filesystem {
       Reply reply, Place place, NodeId parent, Name ghost, server::CreateRequest request);
   void remove(Reply reply, Ino parent, const std::string& name, bool directory);
   void fill(DirectoryHandle& directory);
+  fuse_entry_param entry_of(const tree::Znode& znode, NodeId node) const;
   void read_control_directory(Reply reply, std::size_t size, off_t offset, bool plus);
   // True for `leaf@dir` of a znode that was made as a file: a child needs its kind changed first.
   bool is_leaf_as_directory(NodeId node) const;
@@ -287,11 +312,12 @@ class Filesystem {
 
   Parts parts_;
   bool stopped_ = false;
+  Ino root_;  // 0: not there yet
   Barriers barriers_;
   Handles<OpenFile> files_;
   Handles<DirectoryHandle> directories_;
   std::unordered_multimap<NodeId, Handle> files_of_node_;
-  std::unordered_map<NodeId, Provisional> provisional_;
+  std::unordered_map<NodeId, Handle> provisional_;  // not committed; by whom it was made
   std::uint64_t last_provisional_ = 0;
   std::unordered_map<Ino, Ino> followed_;  // a rename put the first one's value into the second
   std::unordered_map<Ino, std::string> errors_;  // user.zk.error

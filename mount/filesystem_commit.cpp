@@ -135,10 +135,13 @@ void Filesystem::commit(Handle handle, Committed done) {
   file->after_commit.push_back(std::move(done));
   auto plan = std::make_shared<CommitPlan>(plan_commit(*file));
   server::Operation operation = std::move(plan->operation);
-  parts_.session.submit(file->identity, std::move(operation),
-                        [this, alive = alive_, handle, plan](const Outcome& o) {
-                          if (*alive) commit_finished(handle, *plan, o);
-                        });
+  MountSession& session = file->owner ? *file->owner : parts_.session;
+  session.submit(
+      file->identity, std::move(operation),
+      [this, alive = alive_, handle, plan](const Outcome& o) {
+        if (*alive) commit_finished(handle, *plan, o);
+      },
+      file->locked_in);
 }
 
 void Filesystem::commit_and_answer(Reply reply, Handle handle, Again answer) {
@@ -184,13 +187,28 @@ int Filesystem::commit_succeeded(OpenFile& file, const CommitPlan& plan, const O
   if (plan.creation) {
     file.creation.reset();
     file.ino = made.ino;
-    if (const auto it = provisional_.find(file.node); it != provisional_.end()) {
-      it->second.ino = made.ino;
-    }
+    adopt(file, made.ino);
     if (znode) announce_name(*plan.creation, file.node, std::string(znode->name));
   }
   errors_.erase(file.ino);
   return 0;
+}
+
+// The file that the kernel knows by a provisional number has a znode.
+void Filesystem::adopt(OpenFile& creator, Ino ino) {
+  const NodeId provisional = creator.node;
+  const NodeId node = file_node(ino);
+  if (face_of(provisional) != Face::kProvisional) return;
+  provisional_.erase(provisional);
+  parts_.inodes.adopt(provisional, node);
+  std::vector<Handle> handles;
+  const auto [first, last] = files_of_node_.equal_range(provisional);
+  for (auto it = first; it != last; ++it) handles.push_back(it->second);
+  files_of_node_.erase(provisional);
+  for (const Handle handle : handles) {
+    files_.find(handle)->node = node;
+    files_of_node_.emplace(node, handle);
+  }
 }
 
 int Filesystem::commit_failed(OpenFile& file, const CommitPlan& plan, const Outcome& outcome) {
@@ -239,10 +257,10 @@ void Filesystem::release_commit(Handle handle) {
 bool Filesystem::commit_provisional_first(Reply& reply, NodeId node, Again again) {
   if (face_of(node) != Face::kProvisional) return false;
   const auto it = provisional_.find(node);
-  if (it == provisional_.end() || it->second.ino) return false;
-  const OpenFile* creator = files_.find(it->second.creator);
+  if (it == provisional_.end()) return false;
+  const OpenFile* creator = files_.find(it->second);
   if (creator == nullptr || (!creator->needs_commit() && !creator->committing)) return false;
-  commit_and_answer(std::move(reply), it->second.creator, std::move(again));
+  commit_and_answer(std::move(reply), it->second, std::move(again));
   return true;
 }
 

@@ -80,6 +80,13 @@ void Filesystem::fill(DirectoryHandle& directory) {
   directory.children = znode ? tree().children_of(znode->ino) : std::vector<Ino>{};
 }
 
+// An entry that does not count yet: it may not fit.
+fuse_entry_param Filesystem::entry_of(const tree::Znode& znode, NodeId node) const {
+  fuse_entry_param param = entry(znode, node);
+  param.ino = parts_.inodes.theirs(node);
+  return param;
+}
+
 void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t offset, bool plus) {
   DirectoryHandle* directory = directories_.find(handle);
   if (directory == nullptr) return reply.error(EBADF);
@@ -98,17 +105,18 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
     room = listing.add("..", plain(up.value, S_IFDIR), kAfterDotDot);
   }
   if (room && offset < kAfterData && directory->with_data && znode) {
-    const fuse_entry_param param = entry(*znode, file_node(self));
-    room = listing.add(std::string(kDataName), param, kAfterData);
-    if (room && plus) parts_.inodes.looked_up(param.ino);
+    const NodeId node = file_node(self);
+    room = listing.add(std::string(kDataName), entry_of(*znode, node), kAfterData);
+    if (room && plus) parts_.inodes.looked_up(node);
   }
   const std::size_t first = offset > kAfterData ? static_cast<std::size_t>(offset - kAfterData) : 0;
   for (std::size_t i = first; room && i < directory->children.size(); ++i) {
     const auto child = tree().find(directory->children[i]);
     if (!child || child->parent != self) continue;
-    const fuse_entry_param param = entry(*child, natural_node(*child));
-    room = listing.add(shown_name(child->name), param, kAfterData + static_cast<off_t>(i) + 1);
-    if (room && plus) parts_.inodes.looked_up(param.ino);
+    const NodeId node = natural_node(*child);
+    room = listing.add(shown_name(child->name), entry_of(*child, node),
+                       kAfterData + static_cast<off_t>(i) + 1);
+    if (room && plus) parts_.inodes.looked_up(node);
   }
   reply.bytes(listing.bytes());
 }
@@ -160,22 +168,29 @@ void Filesystem::make_node(
                           .ghost = std::string(ghost),
                           .marker = place.marker,
                           .ownership = {},
-                          .make_parent_directory = is_leaf_as_directory(parent)};
+                          .make_parent_directory = is_leaf_as_directory(parent),
+                          .owner = {}};
+  // There is no open file for it to live with.
+  if (place.marker.owner == Marker::Owner::kFile) return reply.error(EINVAL);
+  auto owner = owner_of(reply, place.marker);
+  if (!owner) return reply.error(owner.error());
   server::CreateRequest base = create_request(creation);
   base.acl = std::move(request.acl);
   base.kind = request.kind;
   base.data = std::move(request.data);
   const std::size_t index = creation.make_parent_directory ? 1 : 0;
-  change(std::move(reply), with_parent_made(creation, {std::move(base)}),
-         [this, creation, index](Reply answered, const Outcome& outcome) {
-           const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
-           const auto znode = tree().find(made.ino);
-           // Made, and removed again by another before we could answer.
-           if (!znode) return answered.error(ENOENT);
-           const NodeId node = natural_node(*znode);
-           answered.entry(enter(*znode, node));
-           announce_name(creation, node, znode->name);
-         });
+  change(
+      std::move(reply), with_parent_made(creation, {std::move(base)}),
+      [this, creation, index](Reply answered, const Outcome& outcome) {
+        const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
+        const auto znode = tree().find(made.ino);
+        // Made, and removed again by another before we could answer.
+        if (!znode) return answered.error(ENOENT);
+        const NodeId node = natural_node(*znode);
+        answered.entry(enter(*znode, node));
+        announce_name(creation, node, znode->name);
+      },
+      std::move(*owner));
 }
 
 }  // namespace zkfs::mount

@@ -74,6 +74,7 @@ void Filesystem::drop_file(Handle handle) {
   const auto [first, last] = files_of_node_.equal_range(node);
   const auto it = std::find_if(first, last, [&](const auto& e) { return e.second == handle; });
   if (it != last) files_of_node_.erase(it);
+  if (file->ends_owner) parts_.owners.end(file->owner);
   files_.erase(handle);
   if (face_of(node) == Face::kProvisional && !parts_.inodes.held(node) &&
       !files_of_node_.contains(node)) {
@@ -93,7 +94,9 @@ void Filesystem::open(Reply reply, NodeId node, fuse_file_info info) {
 }
 
 void Filesystem::open_now(Reply reply, NodeId node, fuse_file_info info) {
-  const auto again = [this, node, info](Reply r) { open_now(std::move(r), node, info); };
+  const auto again = [this, node, info](Reply r) {
+    open_now(std::move(r), parts_.inodes.ours(node), info);
+  };
   if (commit_provisional_first(reply, node, again)) return;
   if (barriers_.any() && wait_behind(reply, Barriers::of(resolve(node)), again)) return;
   const auto znode = znode_of(node);
@@ -129,7 +132,8 @@ void Filesystem::create(Reply reply, NodeId parent, Name name, mode_t mode, fuse
                     .ghost = std::string(name),
                     .marker = std::move(place.marker),
                     .ownership = {mode & 0777U, reply.uid(), reply.gid()},
-                    .make_parent_directory = is_leaf_as_directory(parent)};
+                    .make_parent_directory = is_leaf_as_directory(parent),
+                    .owner = {}};
   const bool data = place.kind == Place::Kind::kData;
   auto go = [this, creation = std::move(creation), data, info](Reply admitted) mutable {
     if (data) return create_data(std::move(admitted), creation.parent, info);
@@ -156,14 +160,25 @@ void Filesystem::create_admitted(Reply reply, Creation creation, fuse_file_info 
   const auto parent = tree().find(creation.parent);
   if (!parent) return reply.error(ENOENT);
   if (parent->type == tree::NodeType::kEphemeral) return reply.error(ENOTDIR);
+  auto owner = owner_of(reply, creation.marker);
+  if (!owner) return reply.error(owner.error());
+  creation.owner = std::move(*owner);
   const bool exclusive = (info.flags & O_EXCL) != 0;
   if (!creation.marker.sequential) {
     if (const auto existing = tree().find_child(creation.parent, creation.name)) {
-      if (exclusive) return reply.error(EEXIST);
+      // A session of its own owns nothing yet.
+      if (exclusive || creation.marker.owner == Marker::Owner::kFile) {
+        end_owner(creation);
+        return reply.error(EEXIST);
+      }
       return create_existing(std::move(reply), *existing, creation, info);
     }
   }
-  if (exclusive) return create_now(std::move(reply), std::move(creation), info);
+  // Read and write without truncation (`<>`, databases): nothing is to be written as a whole, and
+  // what is asked of the descriptor (its inode number above all) must be true at once.
+  const bool updates = mode_of(info.flags) == WriteMode::kCompareAndSet && !creation.marker.any &&
+                       parts_.door.in_quorum();
+  if (exclusive || updates) return create_now(std::move(reply), std::move(creation), info);
   create_later(std::move(reply), std::move(creation), info);
 }
 
@@ -173,14 +188,15 @@ void Filesystem::create_existing(Reply reply,
                                  const Creation& creation,
                                  fuse_file_info info) {
   const bool ephemeral = creation.marker.type == tree::NodeType::kEphemeral;
-  const bool own =
-      znode.type == tree::NodeType::kEphemeral && znode.stat.ephemeral_owner == parts_.session.id();
+  const SessionId asker = creation.owner ? creation.owner->id() : parts_.session.id();
+  const bool own = znode.type == tree::NodeType::kEphemeral && znode.stat.ephemeral_owner == asker;
   if (ephemeral && !own) return reply.error(EEXIST);
   if (znode.is_directory()) return reply.error(EISDIR);
   if (znode.kind == tree::NodeKind::kSymlink) return reply.error(ESTALE);
   const NodeId node = file_node(znode.ino);
   OpenFile file = open_znode(reply, znode, info);
   file.attr = attributes(znode, node);
+  file.owner = creation.owner;
   add_file(std::move(file), node, info);
   const std::string name(znode.name);
   reply.create(enter(znode, node), info);
@@ -204,25 +220,41 @@ void Filesystem::create_data(Reply reply, Ino directory, fuse_file_info info) {
 // O_EXCL: one creator in the whole ensemble wins, so it is decided now; what he writes is one
 // value, at close.
 void Filesystem::create_now(Reply reply, Creation creation, fuse_file_info info) {
+  const bool exclusive = (info.flags & O_EXCL) != 0;
   server::CreateRequest request = create_request(creation);
+  // What another made meanwhile stays as it is.
+  request.or_set = request.append = !exclusive;
   const std::size_t index = creation.make_parent_directory ? 1 : 0;
   auto operation = with_parent_made(creation, {std::move(request)});
-  submit(std::move(reply), std::move(operation),
-         [this, creation = std::move(creation), info, index](Reply answered,
-                                                             const Outcome& outcome) mutable {
-           const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
-           const auto znode = tree().find(made.ino);
-           if (!znode) return answered.error(ESTALE);
-           const NodeId node = file_node(znode->ino);
-           OpenFile file = open_znode(answered, *znode, info);
-           file.mode = WriteMode::kReplace;
-           file.truncation_pending = false;
-           file.attr = attributes(*znode, node);
-           add_file(std::move(file), node, info);
-           const std::string name(znode->name);
-           answered.create(enter(*znode, node), info);
-           announce_name(creation, node, name);
-         });
+  const Owner owner = creation.owner;
+  submit_any(
+      std::move(reply), std::move(operation),
+      [this, creation = std::move(creation), info, index, exclusive](
+          Reply answered, const Outcome& outcome) mutable {
+        const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
+        const auto znode = outcome.error == Error::kOk ? tree().find(made.ino) : std::nullopt;
+        if (!znode) {
+          end_owner(creation);
+          return answered.error(outcome.error == Error::kOk ? ESTALE : errno_of(outcome.error));
+        }
+        const NodeId node = file_node(znode->ino);
+        OpenFile file = open_znode(answered, *znode, info);
+        if (exclusive) file.mode = WriteMode::kReplace;
+        file.truncation_pending = false;
+        file.attr = attributes(*znode, node);
+        file.owner = creation.owner;
+        file.ends_owner = creation.marker.owner == Marker::Owner::kFile;
+        add_file(std::move(file), node, info);
+        const std::string name(znode->name);
+        answered.create(enter(*znode, node), info);
+        announce_name(creation, node, name);
+      },
+      owner);
+}
+
+// Of a file that did not come to be.
+void Filesystem::end_owner(const Creation& creation) {
+  if (creation.marker.owner == Marker::Owner::kFile) parts_.owners.end(creation.owner);
 }
 
 // Answered now, made with its first commit: nobody sees it empty.
@@ -238,13 +270,14 @@ void Filesystem::create_later(Reply reply, Creation creation, fuse_file_info inf
   file.attr.st_uid = creation.ownership.uid;
   file.attr.st_gid = creation.ownership.gid;
   const bool marked = creation.marker.any;
+  file.owner = creation.owner;
+  file.ends_owner = creation.marker.owner == Marker::Owner::kFile;
   file.creation = std::move(creation);
   fuse_entry_param param{};
-  param.ino = node;
+  param.ino = parts_.inodes.looked_up(node);
   param.attr = file.attr;
   const Handle handle = add_file(std::move(file), node, info);
-  provisional_[node] = Provisional{.creator = handle, .ino = {}};
-  parts_.inodes.looked_up(node);
+  provisional_[node] = handle;
   reply.create(param, info);
   if (marked) watch_idle_creator(handle);
 }
@@ -282,6 +315,7 @@ void Filesystem::write_admitted(Reply reply,
     return error == 0 ? reply.write(bytes.size()) : reply.error(error);
   }
   if (file->failed != 0) return reply.error(file->failed);
+  if (file->fenced || (file->owner && file->owner->over())) return reply.error(EIO);
   if (!file->creation && !tree().find(file->ino)) return reply.error(ESTALE);
   if (file->mode == WriteMode::kCompareAndSet) {
     return write_compare_and_set(std::move(reply), info.fh, bytes, offset);
@@ -344,6 +378,18 @@ bool Filesystem::flush_commits(const Reply& reply, OpenFile& file, std::uint64_t
 void Filesystem::flush(Reply reply, const fuse_file_info& info) {
   OpenFile* file = files_.find(info.fh);
   if (file == nullptr || !file->writable() || file->mode == WriteMode::kControl) return reply.ok();
+  // A close: it gives the process's fcntl locks on the file free, and may be a commit as well; both
+  // are on their way in this order.
+  const Locks::Who process{file->ino, tree::LockSpace::kPosix, info.lock_owner, 0};
+  if (file->ino && parts_.locks.asked(process)) {
+    if (file->failed != 0 || !file->needs_commit()) {
+      return parts_.locks.unlock_all(std::move(reply), process);
+    }
+    auto unlock = [this, process](Reply answered) {
+      parts_.locks.unlock_all(std::move(answered), process);
+    };
+    return commit_and_answer(std::move(reply), info.fh, std::move(unlock));
+  }
   if (file->failed != 0) return reply.error(file->failed);
   if (!flush_commits(reply, *file, info.lock_owner)) return reply.ok();
   if (!parts_.door.in_quorum()) {
@@ -354,7 +400,8 @@ void Filesystem::flush(Reply reply, const fuse_file_info& info) {
   commit_and_answer(std::move(reply), info.fh, [](Reply answered) { answered.ok(); });
 }
 
-void Filesystem::release(Reply reply, Handle handle) {
+void Filesystem::release(Reply reply, const fuse_file_info& info) {
+  const Handle handle = info.fh;
   OpenFile* file = files_.find(handle);
   if (file == nullptr) return reply.ok();
   file->released = true;
@@ -362,9 +409,10 @@ void Filesystem::release(Reply reply, Handle handle) {
   if (commits) {
     // Before the answer: what the kernel sends next must find the barrier.
     release_commit(handle);
-  } else {
-    drop_file(handle);
   }
+  // Behind the commit in the order of the session: the next holder sees what this one wrote.
+  release_locks(*file, info);
+  if (!commits) drop_file(handle);
   reply.ok();
 }
 

@@ -114,7 +114,8 @@ void Filesystem::rename(Reply reply, const RenameNames& names) {
                                             .ghost = {},
                                             .marker = {},
                                             .ownership = {},
-                                            .make_parent_directory = true},
+                                            .make_parent_directory = true,
+                                            .owner = {}},
                                    {std::move(request)})
                 : server::Operation(std::move(request)),
          [this, target, parent](Reply answered, const Outcome& outcome) {
@@ -132,7 +133,8 @@ Creation Filesystem::target_of(const Place& place, Name ghost) {
                   .ghost = std::string(ghost),
                   .marker = place.marker,
                   .ownership = {},
-                  .make_parent_directory = false};
+                  .make_parent_directory = false,
+                  .owner = {}};
 }
 
 void Filesystem::rename_onto_data(Reply reply, const Place& from, Ino directory) {
@@ -159,6 +161,9 @@ void Filesystem::rename_retyped(
   const auto source = tree().find_child(from.parent, from.name);
   if (!source) return reply.error(ENOENT);
   if (source->is_directory()) return reply.error(EINVAL);
+  if (to.marker.owner == Marker::Owner::kFile) return reply.error(EINVAL);
+  auto owner = owner_of(reply, to.marker);
+  if (!owner) return reply.error(owner.error());
   const Creation target = target_of(to, names.new_name);
   server::CreateRequest create = create_request(target);
   create.data = source->data;
@@ -176,21 +181,21 @@ void Filesystem::rename_retyped(
     rename_retyped(std::move(r), from, to, {parent, old_name, new_parent, new_name, 0},
                    attempt + 1);
   };
-  parts_.gate.admit(std::move(reply), [this, again, attempt, target,
+  parts_.gate.admit(std::move(reply), [this, again, attempt, target, owner = std::move(*owner),
                                        multi = std::move(multi)](Reply admitted) mutable {
-    submit_any(std::move(admitted), std::move(multi),
-               [this, again, attempt, target](Reply answered, const Outcome& outcome) {
-                 if (outcome.error == Error::kBadVersion && attempt < kAttemptsMax) {
-                   return again(std::move(answered));
-                 }
-                 if (outcome.error != Error::kOk) {
-                   return answered.error(errno_of(outcome.error));
-                 }
-                 const auto znode = tree().find(outcome.operations[1].ino);
-                 const std::string made = znode ? std::string(znode->name) : std::string();
-                 answered.ok();
-                 if (znode) announce_name(target, natural_node(*znode), made);
-               });
+    submit_any(
+        std::move(admitted), std::move(multi),
+        [this, again, attempt, target](Reply answered, const Outcome& outcome) {
+          if (outcome.error == Error::kBadVersion && attempt < kAttemptsMax) {
+            return again(std::move(answered));
+          }
+          if (outcome.error != Error::kOk) return answered.error(errno_of(outcome.error));
+          const auto znode = tree().find(outcome.operations[1].ino);
+          const std::string made = znode ? std::string(znode->name) : std::string();
+          answered.ok();
+          if (znode) announce_name(target, natural_node(*znode), made);
+        },
+        std::move(owner));
   });
 }
 

@@ -27,9 +27,8 @@ void Filesystem::lookup(Reply reply, NodeId parent, Name name) {
   const Place place = find_place(parent, name);
   if (place.kind == Place::Kind::kControl) {
     fuse_entry_param param{};
-    param.ino = place.control;
+    param.ino = parts_.inodes.looked_up(place.control);
     param.attr = parts_.control.attributes(place.control);
-    parts_.inodes.looked_up(place.control);
     return reply.entry(param);
   }
   if (refuse_read(reply)) return;
@@ -70,8 +69,8 @@ void Filesystem::finish_lookup(Reply reply, const Place& place) {
   reply.entry(enter(*znode, file_node(znode->ino)));
 }
 
-void Filesystem::forget(NodeId node, std::uint64_t count) {
-  parts_.inodes.forget(node, count);
+void Filesystem::forget(NodeId theirs, std::uint64_t count) {
+  const NodeId node = parts_.inodes.forget(theirs, count);
   if (parts_.inodes.held(node)) return;
   if (face_of(node) == Face::kProvisional) {
     if (!files_of_node_.contains(node)) provisional_.erase(node);
@@ -82,7 +81,7 @@ void Filesystem::forget(NodeId node, std::uint64_t count) {
 
 OpenFile* Filesystem::creator_of(NodeId node) {
   const auto it = provisional_.find(node);
-  return it == provisional_.end() ? nullptr : files_.find(it->second.creator);
+  return it == provisional_.end() ? nullptr : files_.find(it->second);
 }
 
 struct stat Filesystem::provisional_attributes(NodeId node) const {
@@ -129,12 +128,13 @@ struct stat Filesystem::attributes_for(NodeId node,
                                        const Reply& reply,
                                        std::optional<Handle> handle) {
   if (face_of(node) == Face::kControl) return parts_.control.attributes(node);
+  node = parts_.inodes.ours(node);
 
   struct stat attr {};
 
   const auto znode = znode_of(node);
   if (znode) {
-    attr = attributes(*znode, face_of(node) == Face::kProvisional ? file_node(znode->ino) : node);
+    attr = attributes(*znode, node);
   } else if (OpenFile* creator = creator_of(node); creator != nullptr && creator->creation) {
     attr = creator->attr;
     add_uncommitted_size(attr, node, 0);
@@ -153,7 +153,9 @@ struct stat Filesystem::attributes_for(NodeId node,
 
 void Filesystem::getattr(Reply reply, NodeId node, std::optional<Handle> handle) {
   // The root must answer, or the control directory could not be reached.
-  if (face_of(node) != Face::kControl && node != kRootNode && refuse_read(reply)) return;
+  if (face_of(node) != Face::kControl && node != parts_.inodes.root() && refuse_read(reply)) {
+    return;
+  }
   if (barriers_.any()) {
     const auto again = [this, node, handle](Reply r) { getattr(std::move(r), node, handle); };
     if (wait_behind(reply, Barriers::of(resolve(node)), again)) return;

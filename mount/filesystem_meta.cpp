@@ -69,7 +69,7 @@ void Filesystem::setattr_admitted(Reply reply,
   }
   remember_on_open_files(node, reply.pid(), wanted);
   const auto again = [this, node, wanted, handle](Reply r) {
-    setattr_admitted(std::move(r), node, wanted, handle);
+    setattr_admitted(std::move(r), parts_.inodes.ours(node), wanted, handle);
   };
   if (wanted.to_set == 0) return answer_attributes(std::move(reply), node, handle);
   if (commit_provisional_first(reply, node, again)) return;

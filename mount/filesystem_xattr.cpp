@@ -16,6 +16,7 @@ XattrContext Filesystem::xattr_context(const tree::Znode& znode, NodeId node) co
   XattrContext context{
       .tree = tree(),
       .data_of_directory = face_of(node) != Face::kDirectory && znode.is_directory(),
+      .root = root_,
       .error = {},
       .stale = {}};
   if (const auto it = errors_.find(znode.ino); it != errors_.end()) context.error = it->second;
@@ -33,7 +34,7 @@ void Filesystem::getxattr(Reply reply, NodeId node, Name name, std::size_t size)
   if (refuse_read(reply)) return;
   // A name is asked for that is known only once the file is made.
   if (commit_provisional_first(reply, node, [this, node, text = std::string(name), size](Reply r) {
-        getxattr(std::move(r), node, text, size);
+        getxattr(std::move(r), parts_.inodes.ours(node), text, size);
       })) {
     return;
   }
@@ -63,7 +64,7 @@ void Filesystem::setxattr(Reply reply, NodeId node, Name name, std::string_view 
   if (key != "acl" && key != "kind") return reply.error(EPERM);
   if (commit_provisional_first(
           reply, node, [this, node, n = std::string(name), v = std::string(value)](Reply r) {
-            setxattr(std::move(r), node, n, v);
+            setxattr(std::move(r), parts_.inodes.ours(node), n, v);
           })) {
     return;
   }

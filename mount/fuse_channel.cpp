@@ -86,8 +86,9 @@ void FuseChannel::negotiate(fuse_conn_info& connection) {
   // Everything not named is off: no writeback, no splicing, no cached symlinks; export support too,
   // so that a file handle of an inode the kernel does not hold fails without asking us.
   connection.want =
-      connection.capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO |
-                            FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+      connection.capable &
+      (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
+       FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
   connection.max_write = kMaxWriteBytes;
   connection.max_readahead = 0;
   connection.max_background = kBackgroundMax;

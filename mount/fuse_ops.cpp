@@ -14,6 +14,11 @@ FuseUser& user(fuse_req_t request) {
   return *static_cast<FuseUser*>(fuse_req_userdata(request));
 }
 
+// Our number for the kernel's (inode_table.h). Everything behind this file goes by ours.
+NodeId ours(fuse_req_t request, fuse_ino_t node) {
+  return user(request).inodes.ours(node);
+}
+
 Filesystem& filesystem(fuse_req_t request) {
   return user(request).filesystem;
 }
@@ -37,8 +42,9 @@ void on_init(void* /*user*/, fuse_conn_info* connection) {
 }
 
 void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  if (Replay* replay = worker(request)) return replay->lookup(Reply(request), parent, name);
-  filesystem(request).lookup(Reply(request), parent, name);
+  if (Replay* replay = worker(request))
+    return replay->lookup(Reply(request), ours(request, parent), name);
+  filesystem(request).lookup(Reply(request), ours(request, parent), name);
 }
 
 void on_forget(fuse_req_t request, fuse_ino_t node, std::uint64_t count) {
@@ -54,43 +60,47 @@ void on_forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* fo
 }
 
 void on_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  if (Replay* replay = worker(request)) return replay->getattr(Reply(request), node);
-  filesystem(request).getattr(Reply(request), node, handle_of(info));
+  if (Replay* replay = worker(request)) return replay->getattr(Reply(request), ours(request, node));
+  filesystem(request).getattr(Reply(request), ours(request, node), handle_of(info));
 }
 
 void on_setattr(
     fuse_req_t request, fuse_ino_t node, struct stat* attr, int to_set, fuse_file_info* info) {
-  if (Replay* replay = worker(request)) return replay->setattr(Reply(request), node);
+  if (Replay* replay = worker(request)) return replay->setattr(Reply(request), ours(request, node));
   const Filesystem::Wanted wanted{.attr = *attr, .to_set = to_set};
-  filesystem(request).setattr(Reply(request), node, wanted, handle_of(info));
+  filesystem(request).setattr(Reply(request), ours(request, node), wanted, handle_of(info));
 }
 
 void on_readlink(fuse_req_t request, fuse_ino_t node) {
-  filesystem(request).readlink(Reply(request), node);
+  filesystem(request).readlink(Reply(request), ours(request, node));
 }
 
 void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t) {
-  filesystem(request).mknod(Reply(request), parent, name, mode);
+  filesystem(request).mknod(Reply(request), ours(request, parent), name, mode);
 }
 
 void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  if (Replay* replay = worker(request)) return replay->mkdir(Reply(request), parent, name, mode);
-  filesystem(request).mkdir(Reply(request), parent, name, mode);
+  if (Replay* replay = worker(request))
+    return replay->mkdir(Reply(request), ours(request, parent), name, mode);
+  filesystem(request).mkdir(Reply(request), ours(request, parent), name, mode);
 }
 
 void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  if (Replay* replay = worker(request)) return replay->unlink(Reply(request), parent, name);
-  filesystem(request).unlink(Reply(request), parent, name);
+  if (Replay* replay = worker(request))
+    return replay->unlink(Reply(request), ours(request, parent), name);
+  filesystem(request).unlink(Reply(request), ours(request, parent), name);
 }
 
 void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  if (Replay* replay = worker(request)) return replay->rmdir(Reply(request), parent, name);
-  filesystem(request).rmdir(Reply(request), parent, name);
+  if (Replay* replay = worker(request))
+    return replay->rmdir(Reply(request), ours(request, parent), name);
+  filesystem(request).rmdir(Reply(request), ours(request, parent), name);
 }
 
 void on_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-  if (Replay* replay = worker(request)) return replay->symlink(Reply(request), parent, name);
-  filesystem(request).symlink(Reply(request), target, parent, name);
+  if (Replay* replay = worker(request))
+    return replay->symlink(Reply(request), ours(request, parent), name);
+  filesystem(request).symlink(Reply(request), target, ours(request, parent), name);
 }
 
 void on_rename(fuse_req_t request,
@@ -100,9 +110,11 @@ void on_rename(fuse_req_t request,
                const char* new_name,
                unsigned flags) {
   if (Replay* replay = worker(request)) {
-    return replay->rename(Reply(request), parent, name, new_parent, new_name);
+    return replay->rename(Reply(request), ours(request, parent), name, ours(request, new_parent),
+                          new_name);
   }
-  filesystem(request).rename(Reply(request), {parent, name, new_parent, new_name, flags});
+  filesystem(request).rename(
+      Reply(request), {ours(request, parent), name, ours(request, new_parent), new_name, flags});
 }
 
 // A znode has one name.
@@ -111,16 +123,17 @@ void on_link(fuse_req_t request, fuse_ino_t, fuse_ino_t, const char*) {
 }
 
 void on_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  if (Replay* replay = worker(request)) return replay->open(Reply(request), node, *info);
-  filesystem(request).open(Reply(request), node, *info);
+  if (Replay* replay = worker(request))
+    return replay->open(Reply(request), ours(request, node), *info);
+  filesystem(request).open(Reply(request), ours(request, node), *info);
 }
 
 void on_create(
     fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
   if (Replay* replay = worker(request)) {
-    return replay->create(Reply(request), parent, name, mode, *info);
+    return replay->create(Reply(request), ours(request, parent), name, mode, *info);
   }
-  filesystem(request).create(Reply(request), parent, name, mode, *info);
+  filesystem(request).create(Reply(request), ours(request, parent), name, mode, *info);
 }
 
 void on_read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
@@ -145,7 +158,7 @@ void on_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   if (is_workers_handle(info)) return Reply(request).ok();
-  filesystem(request).release(Reply(request), info->fh);
+  filesystem(request).release(Reply(request), *info);
 }
 
 void on_fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
@@ -154,7 +167,7 @@ void on_fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
 }
 
 void on_opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
-  filesystem(request).opendir(Reply(request), node, *info);
+  filesystem(request).opendir(Reply(request), ours(request, node), *info);
 }
 
 void on_readdir(
@@ -169,6 +182,18 @@ void on_readdirplus(
 
 void on_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   filesystem(request).releasedir(Reply(request), info->fh);
+}
+
+void on_flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int operation) {
+  filesystem(request).flock(Reply(request), *info, operation);
+}
+
+void on_getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock) {
+  filesystem(request).getlk(Reply(request), *info, *lock);
+}
+
+void on_setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock, int wait) {
+  filesystem(request).setlk(Reply(request), *info, *lock, wait != 0);
 }
 
 // Its handle is a directory's: not a file with something to commit.
@@ -186,15 +211,15 @@ void on_setxattr(fuse_req_t request,
                  const char* value,
                  std::size_t size,
                  int) {
-  filesystem(request).setxattr(Reply(request), node, name, {value, size});
+  filesystem(request).setxattr(Reply(request), ours(request, node), name, {value, size});
 }
 
 void on_getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t size) {
-  filesystem(request).getxattr(Reply(request), node, name, size);
+  filesystem(request).getxattr(Reply(request), ours(request, node), name, size);
 }
 
 void on_listxattr(fuse_req_t request, fuse_ino_t node, std::size_t size) {
-  filesystem(request).listxattr(Reply(request), node, size);
+  filesystem(request).listxattr(Reply(request), ours(request, node), size);
 }
 
 void on_removexattr(fuse_req_t request, fuse_ino_t, const char* name) {
@@ -204,14 +229,17 @@ void on_removexattr(fuse_req_t request, fuse_ino_t, const char* name) {
 // Any other answer makes files look like terminals (fuse.md 4.2).
 void on_ioctl(fuse_req_t request,
               fuse_ino_t,
-              unsigned,
+              unsigned command,
               void*,
-              fuse_file_info*,
-              unsigned,
+              fuse_file_info* info,
+              unsigned flags,
               const void*,
               std::size_t,
               std::size_t) {
-  Reply(request).error(ENOTTY);
+  if ((flags & FUSE_IOCTL_DIR) != 0 || is_workers_handle(info)) {
+    return Reply(request).error(ENOTTY);
+  }
+  filesystem(request).ioctl(Reply(request), info->fh, command);
 }
 
 fuse_lowlevel_ops make_operations() {
@@ -237,6 +265,9 @@ fuse_lowlevel_ops make_operations() {
   ops.flush = on_flush;
   ops.release = on_release;
   ops.fsync = on_fsync;
+  ops.flock = on_flock;
+  ops.getlk = on_getlk;
+  ops.setlk = on_setlk;
   ops.opendir = on_opendir;
   ops.readdir = on_readdir;
   ops.readdirplus = on_readdirplus;

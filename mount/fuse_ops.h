@@ -14,6 +14,7 @@ namespace zkfs::mount {
 struct FuseUser {
   Filesystem& filesystem;
   Replay& replay;
+  const InodeTable& inodes;
 };
 
 // The table; its callbacks take a FuseUser as user data.

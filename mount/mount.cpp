@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <utility>
 
 #include <asio/post.hpp>
@@ -14,13 +15,37 @@
 #include "mount/fuse_channel.h"
 #include "mount/fuse_ops.h"
 #include "mount/inode_table.h"
+#include "mount/locks.h"
 #include "mount/mount_point.h"
 #include "mount/mount_session.h"
+#include "mount/owner_sessions.h"
 #include "mount/parking.h"
 #include "mount/quorum_gate.h"
 #include "mount/replay.h"
 
 namespace zkfs::mount {
+
+namespace {
+
+// The kernel ends the whole connection, not the request, when one is unanswered for longer than
+// this many seconds (fs.fuse.*_request_timeout, since 6.15; 0: it has no such limit). Then a wait
+// for a lock must be shorter.
+Millis longest_wait() {
+  std::int64_t seconds = 0;
+  for (const char* name : {"default_request_timeout", "max_request_timeout"}) {
+    std::int64_t limit = 0;
+    std::ifstream(fmt::format("/proc/sys/fs/fuse/{}", name)) >> limit;
+    if (limit > 0 && (seconds == 0 || limit < seconds)) seconds = limit;
+  }
+  if (seconds == 0) return Millis{0};
+  ZKFS_LOG_WARN(mount,
+                "fs.fuse request timeout is {} s: whoever waits longer for a lock gets ETIMEDOUT; "
+                "set fs.fuse.default_request_timeout and max_request_timeout to 0",
+                seconds);
+  return Millis{seconds * 700};
+}
+
+}  // namespace
 
 // Members in the order of dependence; destroyed the other way round.
 struct Mount::State final : server::ChangeSubscriber {
@@ -38,10 +63,12 @@ struct Mount::State final : server::ChangeSubscriber {
         parking(context, now),
         gate(door, parking, options, now),
         session(door, options.session_timeout_ms, owner_text()),
+        owners(context, door, options.session_timeout_ms),
+        locks(door, session, parking, gate, now, longest_wait()),
         replay(context, door, inodes, helper.get()),
-        filesystem({context, door, session, parking, gate, inodes, replay, control, options,
-                    std::move(now)}),
-        user{filesystem, replay},
+        filesystem({context, door, session, owners, locks, parking, gate, inodes, replay, control,
+                    options, std::move(now)}),
+        user{filesystem, replay, inodes},
         point(context) {}
 
   std::string owner_text() const {
@@ -51,11 +78,15 @@ struct Mount::State final : server::ChangeSubscriber {
   void applied(const server::AppliedTxn& txn) override {
     if (!serving) return;
     filesystem.applied(txn);
+    locks.applied(txn);
     replay.applied(txn);
   }
 
   void replaced(const tree::DataTree& before, const tree::DataTree& after) override {
-    if (serving) replay.replaced(before, after);
+    if (!serving) return;
+    filesystem.find_root(after);
+    locks.replaced(after);
+    replay.replaced(before, after);
   }
 
   void quorum_changed(bool in_quorum) override {
@@ -76,6 +107,8 @@ struct Mount::State final : server::ChangeSubscriber {
   Parking parking;
   QuorumGate gate;
   MountSession session;
+  OwnerSessions owners;
+  Locks locks;
   Replay replay;
   Filesystem filesystem;
   FuseUser user;
@@ -117,9 +150,18 @@ Expected<void> Mount::start(std::function<void()> unmounted) {
     s.channel.reset();
     return std::unexpected(answered.error());
   }
+  s.filesystem.find_root(s.door.tree());
+  if (s.options.root != "/" && !s.door.tree().find_path(s.options.root)) {
+    ZKFS_LOG_WARN(mount, "root={}: there is no such znode yet; {} is empty until it is made",
+                  s.options.root, s.options.mountpoint);
+  }
   s.serving = true;
   s.unmounted = std::move(unmounted);
   s.door.subscribe(&s);
+  s.session.on_lost([&s](SessionId lost) {
+    s.filesystem.session_lost(lost);
+    s.locks.session_lost(lost);
+  });
   s.session.start();
   s.channel->serve();
   s.point.watch([&s] { s.ended(); });
@@ -136,6 +178,7 @@ void Mount::stop() {
   if (s.helper) s.helper->detach();
   s.filesystem.stop();
   s.parking.stop();
+  s.owners.stop();
   s.session.stop();
   s.point.unmount();
   // Closing the connection fails whatever the kernel still has for us.

@@ -31,6 +31,7 @@ struct MountOptions {
   QuorumLoss quorum_loss = QuorumLoss::kDefault;
   CommitMode commit = CommitMode::kClose;
   std::string control = ".zkfs";
+  std::string root = "/";  // the znode that is shown as the whole
   std::uint32_t session_timeout_ms = 10'000;
 };
 

@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "ensemble/tree/path.h"
 #include "mount/mount.h"
 
 namespace zkfs::mount {
@@ -89,6 +90,13 @@ Expected<void> take_valued(std::string_view name, std::string_view value, MountO
     options.control = std::string(value);
     return {};
   }
+  if (name == "root") {
+    if (!tree::validate_path(value)) {
+      return refuse(name, value, "the path of a znode, such as /app1");
+    }
+    options.root = std::string(value);
+    return {};
+  }
   if (name == "fsname" || name == "source") {
     if (value.empty()) return refuse(name, value, "a name to show in /proc/mounts");
     options.source = std::string(value);
@@ -96,7 +104,7 @@ Expected<void> take_valued(std::string_view name, std::string_view value, MountO
   }
   return std::unexpected(Problem{fmt::format(
       "unknown mount option {}={}: known with a value are timeo, commit_timeo, session_timeout, "
-      "quorum_loss, commit, control, fsname",
+      "quorum_loss, commit, control, root, fsname",
       name, value)});
 }
 

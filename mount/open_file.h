@@ -25,6 +25,8 @@
 
 namespace zkfs::mount {
 
+class MountSession;
+
 enum class WriteMode : std::uint8_t {
   kNone,           // opened for reading
   kReplace,        // the whole value, whatever the version
@@ -43,6 +45,8 @@ struct Creation {
   Marker marker;
   Ownership ownership;
   bool make_parent_directory = false;  // `leaf@dir/child`
+  // Whose session owns it, for `@eph=PID` and `@eph=fd`; otherwise the mount's.
+  std::shared_ptr<MountSession> owner;
 };
 
 struct OpenFile {
@@ -73,6 +77,18 @@ struct OpenFile {
   std::optional<WallMillis> mtime;     // set while dirty; part of the commit
   std::vector<std::uint64_t> writers;  // lock owners that wrote since the last commit
   int failed = 0;                      // sticky: nothing of this handle is stored any more
+
+  // --- whose it is ---
+  // Made for `@eph=PID` or `@eph=fd`: the session that all its requests are made in. Once that is
+  // over, nothing written here is stored (EIO).
+  std::shared_ptr<MountSession> owner;
+  bool ends_owner = false;  // `@eph=fd`: the session ends with this descriptor
+  // A lock is held through it in the name of this session: what it writes is stored in no other,
+  // because another may hold the lock by then.
+  SessionId locked_in;
+  bool fenced = false;                       // that session was lost
+  std::optional<std::uint64_t> flock_owner;  // that asked for a lock through it
+  std::vector<std::uint64_t> fcntl_owners;
 
   // --- life ---
   unsigned opener_flushes = 0;  // before anything was written (fuse.md 4.3 rule 3)

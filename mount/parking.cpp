@@ -38,11 +38,18 @@ Parking::Id Parking::park(Reply reply, Abandoned abandoned, Terms terms) {
   }
   Parked& parked = parked_[id];
   parked.abandoned = std::move(abandoned);
-  parked.terms = terms;
+  parked.terms = std::move(terms);
   parked.since = now_();
   parked.reply = std::move(reply);
   parked.reply.on_interrupt([this, id] { interrupted(id); });
   return id;
+}
+
+void Parking::limit(Id id, Instant deadline, int error) {
+  const auto it = parked_.find(id);
+  if (it == parked_.end()) return;
+  it->second.terms.deadline = deadline;
+  it->second.terms.deadline_error = error;
 }
 
 Reply Parking::take(Id id) {
@@ -70,7 +77,11 @@ void Parking::look_at_interrupted() {
     const auto it = parked_.find(id);
     if (it == parked_.end()) continue;
     it->second.interrupted = now;
-    if (doomed(it->second, now)) abandon(id, EINTR, Why::kSignal);
+    if (doomed(it->second, now)) {
+      abandon(id, EINTR, Why::kSignal);
+    } else if (it->second.terms.on_signal && !it->second.terms.on_signal()) {
+      abandon(id, EINTR, Why::kSignal);
+    }
   }
 }
 

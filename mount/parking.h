@@ -33,6 +33,9 @@ class Parking {
     // The caller may be exiting, deaf to signals (FLUSH as its files are closed): then do not keep
     // it.
     bool may_exit = false;
+    // For waits that any signal ends (locks): called when one arrived that does not end the caller.
+    // False: answer EINTR now. True: whoever parked it will answer soon.
+    std::move_only_function<bool()> on_signal;
   };
 
   Parking(asio::io_context& context, std::function<Instant()> now);
@@ -45,6 +48,9 @@ class Parking {
   Id park(Reply reply, Abandoned abandoned) {
     return park(std::move(reply), std::move(abandoned), Terms{});
   }
+
+  // From now on it waits until `deadline` at most, and is then answered `error`.
+  void limit(Id id, Instant deadline, int error);
 
   // The Reply back; an empty one if it was answered meanwhile.
   [[nodiscard]] Reply take(Id id);

@@ -11,7 +11,7 @@ QuorumGate::QuorumGate(const server::Door& door,
                        std::function<Instant()> now)
     : door_(door), parking_(parking), options_(options), now_(std::move(now)) {}
 
-void QuorumGate::admit(Reply reply, Go go, int error) {
+void QuorumGate::admit(Reply reply, Go go, int error, bool any_signal) {
   if (door_.in_quorum()) return go(std::move(reply));
   Parking::Terms terms;
   if (options_.quorum_loss != QuorumLoss::kWait) {
@@ -20,9 +20,10 @@ void QuorumGate::admit(Reply reply, Go go, int error) {
     terms.deadline_error = error;
     if (now >= *terms.deadline) return reply.error(error);
   }
+  if (any_signal) terms.on_signal = [] { return false; };
   const std::uint64_t number = ++last_;
   const Parking::Id id = parking_.park(
-      std::move(reply), [this, number](Parking::Why) { waiting_.erase(number); }, terms);
+      std::move(reply), [this, number](Parking::Why) { waiting_.erase(number); }, std::move(terms));
   waiting_.emplace(number, Waiting{id, std::move(go)});
 }
 

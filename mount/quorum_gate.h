@@ -27,7 +27,8 @@ class QuorumGate {
 
   // Calls `go` once there is a quorum, at once if there is one; or answers `error`, or what Parking
   // answers, and forgets `go`.
-  void admit(Reply reply, Go go, int error = EROFS);
+  // `any_signal`: not only a deadly signal ends the wait (EINTR).
+  void admit(Reply reply, Go go, int error = EROFS, bool any_signal = false);
 
   // For what must not wait, because the kernel holds a lock meanwhile: answers `error` if the loss
   // has lasted longer than `timeo`, otherwise calls `go` at once.

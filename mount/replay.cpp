@@ -223,11 +223,15 @@ bool Replay::State::send_next(std::size_t worker) {
   ReplayItem* item = queue.next(worker);
   if (item == nullptr) return false;
   Poke& poke = item->poke;
-  poke.parent_path = shown_path(door.tree(), poke.parent);
-  if (poke.other_parent != 0) poke.other_path = shown_path(door.tree(), poke.other_parent);
-  const bool taken = helper->send(poke);
-  poke.parent_path.clear();
-  poke.other_path.clear();
+  // The worker goes by the kernel's numbers.
+  Poke order = poke;
+  order.parent = inodes.theirs(poke.parent);
+  order.parent_path = shown_path(door.tree(), poke.parent, inodes.root());
+  if (poke.other_parent != 0) {
+    order.other_parent = inodes.theirs(poke.other_parent);
+    order.other_path = shown_path(door.tree(), poke.other_parent, inodes.root());
+  }
+  const bool taken = helper->send(order);
   if (taken) queue.sent(worker);
   return taken;
 }
@@ -358,8 +362,9 @@ struct stat Replay::State::attributes_of(const ReplayItem* item, NodeId node) co
 }
 
 fuse_entry_param Replay::State::hand_out(const ReplaySubject& subject) {
-  inodes.looked_up(subject.node);
-  return entry_of(subject);
+  fuse_entry_param entry = entry_of(subject);
+  entry.ino = inodes.looked_up(subject.node);
+  return entry;
 }
 
 ReplayItem* Replay::State::creating(const Reply& reply, NodeId parent, std::string_view name) {

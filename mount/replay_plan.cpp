@@ -124,8 +124,8 @@ class Planner {
   [[nodiscard]] Items attributes() const {
     if (!seen()) return {};
     ReplayItem attributes = here(Poke::Kind::kAttributes);
-    if (change_.ino == kRootIno) {
-      attributes.poke.parent = kRootNode;
+    if (directory_node(change_.ino) == world_.inodes.root()) {
+      attributes.poke.parent = world_.inodes.root();
       attributes.poke.name = ".";
     }
     return {attributes};
@@ -278,9 +278,10 @@ std::vector<NetChange> net_difference(const tree::DataTree& before,
   return Difference(before, after, inodes).compute();
 }
 
-std::string shown_path(const tree::DataTree& tree, NodeId directory) {
+std::string shown_path(const tree::DataTree& tree, NodeId directory, NodeId root) {
+  const Ino top = root == kRootNode ? kRootIno : ino_of(root);
   std::string path;
-  for (auto znode = tree.find(ino_of(directory)); znode && znode->ino != kRootIno;
+  for (auto znode = tree.find(ino_of(directory)); znode && znode->ino != top && znode->parent;
        znode = tree.find(znode->parent)) {
     std::string step = shown_name(znode->name);
     path = path.empty() ? std::move(step) : step + '/' + path;

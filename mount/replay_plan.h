@@ -37,8 +37,8 @@ std::vector<NetChange> net_difference(const tree::DataTree& before,
                                       const tree::DataTree& after,
                                       const InodeTable& inodes);
 
-// The path of a directory node as the mount shows it, from its root, without a leading '/'. Empty
-// for the root and for what is gone.
-std::string shown_path(const tree::DataTree& tree, NodeId directory);
+// The path of a directory node as the mount shows it, from its root (a directory node, too),
+// without a leading '/'. Empty for the root and for what is gone.
+std::string shown_path(const tree::DataTree& tree, NodeId directory, NodeId root);
 
 }  // namespace zkfs::mount

@@ -64,6 +64,14 @@ void Reply::statfs(const struct statvfs& statistics) {
   fuse_reply_statfs(take(), &statistics);
 }
 
+void Reply::lock(const struct flock& lock) {
+  fuse_reply_lock(take(), &lock);
+}
+
+void Reply::ioctl(std::string_view answer) {
+  fuse_reply_ioctl(take(), 0, answer.data(), answer.size());
+}
+
 void Reply::xattr(std::string_view value, std::size_t size) {
   if (size == 0) {
     fuse_reply_xattr(take(), value.size());

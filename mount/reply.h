@@ -61,6 +61,9 @@ class Reply {
   void bytes(std::string_view bytes);
   void readlink(const char* target);
   void statfs(const struct statvfs& statistics);
+  void lock(const struct flock& lock);
+  // `answer` goes to the caller's buffer; the ioctl returns 0.
+  void ioctl(std::string_view answer);
   // getxattr and listxattr: answers the size if `size` is 0, ERANGE if it is too small, else the
   // bytes.
   void xattr(std::string_view value, std::size_t size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/task_state.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -103,6 +104,50 @@ pid_t thread_group_of(pid_t thread) {
   if (thread <= 0) return 0;
   const std::string status = read_proc(thread, "status");
   return status.empty() ? 0 : parse_task_status(status).group;
+}
+
+std::string command_of(pid_t pid) {
+  std::string name = read_proc(pid, "comm");
+  if (!name.empty() && name.back() == '\n') name.pop_back();
+  return name.empty() ? "?" : name;
+}
+
+namespace {
+
+// Which pid namespace a process is in; empty if it is gone.
+std::string pid_namespace(std::string_view process) {
+  const std::string path = fmt::format("/proc/{}/ns/pid", process);
+  std::array<char, 64> target;  // NOLINT: filled by readlink
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+// The number in its innermost namespace, the last of NSpid.
+pid_t innermost_pid(std::string_view status) {
+  const std::string_view all = field(status, "\nNSpid:");
+  return static_cast<pid_t>(number(all.substr(all.find_last_of(" \t") + 1), 10));
+}
+
+}  // namespace
+
+pid_t pid_seen_from_here(pid_t pid, pid_t caller) {
+  if (pid <= 0 || caller <= 0) return 0;
+  const std::string his = pid_namespace(std::to_string(caller));
+  if (his.empty()) return 0;
+  if (his == pid_namespace("self")) return pid;
+  DIR* all = ::opendir("/proc");
+  if (all == nullptr) return 0;
+  pid_t found = 0;
+  while (const dirent* entry = ::readdir(all)) {
+    const auto candidate = static_cast<pid_t>(number(entry->d_name, 10));
+    if (candidate <= 0 || pid_namespace(entry->d_name) != his) continue;
+    if (innermost_pid(read_proc(candidate, "status")) == pid) {
+      found = candidate;
+      break;
+    }
+  }
+  ::closedir(all);
+  return found;
 }
 
 }  // namespace zkfs::mount

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace zkfs::mount {
@@ -28,6 +29,14 @@ pid_t thread_group_of(pid_t thread);
 // True if standard input, output or error of `thread` is the open file with this inode number. Asks
 // /proc/<tid>/fdinfo, which the kernel answers by itself.
 bool is_standard_stream(pid_t thread, std::uint64_t inode);
+
+// The process that `caller` (a thread) calls `pid`: the same number if they share our pid
+// namespace, otherwise what /proc tells of the one that bears it in his. 0 if that cannot be told:
+// `caller` is 0, gone, or there is no such process in his namespace.
+pid_t pid_seen_from_here(pid_t pid, pid_t caller);
+
+// The command's name, as /proc/<pid>/comm has it; "?" if it is gone.
+std::string command_of(pid_t pid);
 
 // From the text of /proc/<tid>/status: all but `exiting`. For tests.
 TaskState parse_task_status(std::string_view status);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/xattr.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/core.h>
@@ -83,6 +84,23 @@ Text acl_text(const Znode& znode) {
   return tree::to_text(open ? tree::open_acl() : *znode.acl);
 }
 
+// Counted from the root of the mount.
+Text path_text(const Znode& znode, const XattrContext& context) {
+  const std::string path = context.tree.path_of(znode.ino);
+  if (!context.root || context.root == kRootIno) return path;
+  const std::string root = context.tree.path_of(context.root);
+  return path == root ? "/" : path.substr(root.size());
+}
+
+// The fencing token: the grant of the youngest of the locks held.
+Text lock_text(const Znode& znode, const XattrContext& context) {
+  Zxid youngest;
+  for (const tree::LockView& lock : context.tree.locks_of(znode.ino)) {
+    if (!lock.waiting) youngest = std::max(youngest, lock.zxid);
+  }
+  return youngest == Zxid{} ? Text() : Text(fmt::format("{}", youngest));
+}
+
 struct Attribute {
   std::string_view name;
   Maker make;
@@ -91,7 +109,7 @@ struct Attribute {
 using Z = const Znode&;
 using C = const XattrContext&;
 
-constexpr std::array<Attribute, 21> kAttributes{{
+constexpr std::array<Attribute, 22> kAttributes{{
     {"cZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.czxid); }},
     {"mZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.mzxid); }},
     {"pZxid", [](Z z, C /*c*/) -> Text { return fmt::format("{}", z.stat.pzxid); }},
@@ -112,7 +130,8 @@ constexpr std::array<Attribute, 21> kAttributes{{
      }},
     {"acl", [](Z z, C /*c*/) -> Text { return acl_text(z); }},
     {"name", [](Z z, C /*c*/) -> Text { return std::string(z.name); }},
-    {"path", [](Z z, C c) -> Text { return c.tree.path_of(z.ino); }},
+    {"path", path_text},
+    {"lock.zxid", lock_text},
     {"kind",
      [](Z z, C c) -> Text { return c.data_of_directory ? Text() : Text(kind_text(z.kind)); }},
     {"error", [](Z /*z*/, C c) -> Text { return nonempty(c.error); }},

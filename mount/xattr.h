@@ -20,6 +20,7 @@ struct XattrContext {
   // It is seen as the data of a directory: no kind of its own, or copying the data out of a
   // directory would make directories.
   bool data_of_directory = false;
+  Ino root;           // what is mounted: paths begin there
   std::string error;  // of the last commit; empty if it was a success
   std::string stale;  // milliseconds without a quorum; empty while in one
 };

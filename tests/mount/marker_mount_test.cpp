@@ -73,8 +73,72 @@ TEST_F(Markers, BadArgumentsAreInvalidAndUnknownWordsAreNames) {
      "[ -f user@host ] && [ $(ls | wc -l) = 1 ]");
 }
 
-TEST_F(Markers, EphemeralsOfProcessesAreNotSupportedYet) {
-  sh("! { echo x > me@eph=$$; } 2>$T/e; grep -q 'not supported' $T/e");
+TEST_F(Markers, AnEphemeralOfAProcessGoesWithIt) {
+  sh("mkdir m; bash -c 'echo x > m/me@eph=$$; [ -e m/me ]; :'; until [ -z \"$(ls m)\" ]; do :; "
+     "done");
+}
+
+TEST_F(Markers, AnEphemeralOfAKilledProcessGoesWithIt) {
+  sh("sleep 1000 & p=$!; echo x > me@eph=$p; [ -e me ]; kill -9 $p; until [ ! -e me ]; do :; done");
+}
+
+TEST_F(Markers, AProcessHasOneSessionForAllItsEphemerals) {
+  sh("mkdir d; for i in 1 2 3; do echo $i > d/m-@seq@eph=$$; done; ln -s x l@eph=$$; mkdir "
+     "e@eph=$$;"
+     "[ $(getfattr --only-values -n user.zk.ephemeralOwner d/* e 2>/dev/null |"
+     " sed 's/0x/\\n0x/g' | sort -u | grep -c .) = 1 ];"
+     "getfattr --only-values -n user.zk.owner d/m-0000000000 | grep -q \"pid $$ bash\"");
+  EXPECT_TRUE(m().drive_until([&] { return m().door().tree().sessions().size() == 1; }));
+}
+
+TEST_F(Markers, AnEphemeralOfAProcessIsUpdatedInItsName) {
+  sh("echo a > me@eph=$$; echo b > me@eph=$$; [ $(cat me) = b ]; sleep 1000 & p=$!;"
+     "! { echo c > me@eph=$p; } 2>/dev/null; ! { echo c > me@eph; } 2>/dev/null; kill $p;"
+     "[ $(cat me) = b ]");
+}
+
+TEST_F(Markers, AnEphemeralOfAProcessThatIsNotThereIsInvalid) {
+  sh("sh -c 'exit' & p=$!; wait $p; ! { echo x > me@eph=$p; } 2>$T/e; grep -q Invalid $T/e; ! ls "
+     "me");
+}
+
+TEST_F(Markers, WhatAnOwnerWritesAfterHisSessionEndedIsRefused) {
+  const pid_t script = m().start(
+      "exec 3> me@eph=$$; echo a >&3; : > made; until [ -e lost ]; do sleep 0.01; done;"
+      "! echo b >&3 2>$T/e; grep -q 'Input/output' $T/e");
+  ASSERT_TRUE(m().drive_until([&] { return m().data("/made").has_value(); }));
+  ASSERT_TRUE(m().drive_until([&] { return m().door().tree().find_path("/me").has_value(); }));
+  m().door().expire(m().door().tree().find_path("/me")->stat.ephemeral_owner);
+  sh(": > lost");
+  const Ran ran = m().finish(script);
+  EXPECT_EQ(ran.status, 0) << ran.out;
+}
+
+TEST_F(Markers, AnEphemeralOfAnOpenFileGoesWithItsLastClose) {
+  sh("exec 3> me@eph=fd; echo x >&3; until [ -e me ]; do :; done; sleep 1000 & p=$!; exec 3>&-;"
+     "[ -e me ]; kill $p; until [ ! -e me ]; do :; done; echo x > other@eph=fd;"
+     "until [ ! -e other ]; do :; done");
+  EXPECT_TRUE(m().drive_until([&] { return m().door().tree().sessions().size() == 1; }));
+}
+
+TEST_F(Markers, AnEphemeralOfAnOpenFileNeedsOne) {
+  sh("! mkdir d@eph=fd 2>/dev/null; ! ln -s x l@eph=fd 2>/dev/null; [ -z \"$(ls)\" ]");
+}
+
+TEST_F(Markers, AProcessIsMeantAsItsCallerNumbersIt) {
+  sh("unshare --fork --pid --mount-proc bash -c '[ $$ = 1 ]; echo x > me@eph=$$; [ -e me ]; "
+     "getfattr --only-values -n user.zk.owner me | grep -qv \"pid 1 \"';"
+     "until [ ! -e me ]; do :; done");
+}
+
+// What the marker made keeps its inode: a look-up by another must not orphan the descriptor.
+TEST_F(Markers, TheNameInTheDescriptorSurvivesALookUp) {
+  with("", true);
+  EXPECT_EQ(
+      sh("mkdir q; exec 7> q/j-@seq;"
+         "until n=$(readlink /proc/$$/fd/7); [ \"${n##*/}\" != j-@seq ]; do :; done;"
+         "ls -l q > /dev/null; cat q/j-0000000000; n=$(readlink /proc/$$/fd/7); echo ${n##*/}"),
+      "j-0000000000\n");
 }
 
 TEST_F(Markers, TheDescriptorTellsTheName) {

@@ -21,7 +21,8 @@ class XattrTest : public ::testing::Test {
 
   tree::DataTree tree;
   tree::Znode znode;
-  XattrContext context{.tree = tree, .data_of_directory = false, .error = {}, .stale = {}};
+  XattrContext context{
+      .tree = tree, .data_of_directory = false, .root = {}, .error = {}, .stale = {}};
 };
 
 TEST_F(XattrTest, NumbersHaveTheirForms) {

@@ -97,12 +97,12 @@ SessionId LocalDoor::foreign_session() {
   return session;
 }
 
-void LocalDoor::catch_up_by_snapshot(std::vector<server::Operation> missed) {
+void LocalDoor::catch_up_by_snapshot(std::vector<server::Operation> missed, SessionId session) {
   auto before = copy_of(*tree_);
   std::swap(before, tree_);
   prep_ = std::make_unique<server::Prep>(*tree_);
   for (server::Operation& operation : missed) {
-    apply({.session = {},
+    apply({.session = session,
            .xid = Xid{++xids_},
            .first_unanswered = {},
            .identity = {},

@@ -54,7 +54,7 @@ class LocalDoor final : public server::Door {
   SessionId foreign_session();
   // The same changes, missed by this server and caught up by a snapshot: subscribers are told of a
   // new tree. References into the old tree end.
-  void catch_up_by_snapshot(std::vector<server::Operation> missed);
+  void catch_up_by_snapshot(std::vector<server::Operation> missed, SessionId session = {});
   // The leader closes a session: its ephemerals go, and it is told that it is lost.
   void expire(SessionId session);
 
