@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ LocalMount::LocalMount(const std::string& options, bool with_helper)
   log::set_level(log::Level::kOff);
   std::string pattern = "/tmp/zkfs-mount-test-XXXXXX";
   base_ = ::mkdtemp(pattern.data());
+  ::chmod(base_.c_str(), 0755);  // other users come here, too
   path_ = base_ + "/mnt";
   std::filesystem::create_directory(path_);
   mount::MountOptions parsed;
