@@ -39,6 +39,11 @@ struct Change {
   bool directory = false;
   NodeKind node_kind = NodeKind::kUnspecified;
   std::uint32_t data_size = 0;
+  // The same of ino before the change, where there was one; otherwise as above. Of kReplaced: of
+  // the target.
+  bool was_directory = false;
+  NodeKind old_node_kind = NodeKind::kUnspecified;
+  bool had_data = false;
   // For kLockGranted.
   SessionId session;
   std::uint64_t request = 0;

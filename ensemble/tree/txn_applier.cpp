@@ -51,6 +51,17 @@ Change TxnApplier::change(Change::Kind kind, Slot slot) const {
   result.directory = node.is_directory();
   result.node_kind = node.kind;
   result.data_size = node.data.size();
+  result.was_directory = result.directory;
+  result.old_node_kind = result.node_kind;
+  result.had_data = result.data_size != 0;
+  return result;
+}
+
+Change TxnApplier::change_since(const Change& before, Change::Kind kind, Slot slot) const {
+  Change result = change(kind, slot);
+  result.was_directory = before.directory;
+  result.old_node_kind = before.node_kind;
+  result.had_data = before.data_size != 0;
   return result;
 }
 
@@ -68,7 +79,9 @@ void TxnApplier::name_gained(Slot parent) {
   tree_.set_create_counter(parent, successor(node.create_counter));
   children_changed(parent);
   if (!was_directory && node.is_directory()) {
-    changes_.push_back(change(Change::Kind::kBecameDirectory, parent));
+    Change became = change(Change::Kind::kBecameDirectory, parent);
+    became.was_directory = false;
+    changes_.push_back(std::move(became));
   }
 }
 
@@ -134,12 +147,14 @@ Outcome TxnApplier::operator()(const AppendTxn& txn) {
 
 Outcome TxnApplier::set_data(Slot slot, Blob data) {
   Node& node = tree_.touch(slot);
+  const bool had_data = node.data.size() != 0;
   tree_.set_data(slot, std::move(data));
   node.version = next_version(node.version);
   node.mzxid = zxid_;
   node.mtime = time_;
   raise_change_time(slot);
   changes_.push_back(change(Change::Kind::kData, slot));
+  changes_.back().had_data = had_data;
   return done(slot);
 }
 
@@ -155,12 +170,13 @@ Outcome TxnApplier::operator()(const SetAclTxn& txn) {
 
 Outcome TxnApplier::operator()(const SetAttributesTxn& txn) {
   const Slot slot = existing(txn.ino);
+  const Change before = change(Change::Kind::kAttributes, slot);
   Node& node = tree_.touch(slot);
   if (txn.mtime) node.mtime = *txn.mtime;
   if (txn.kind) tree_.set_kind(slot, *txn.kind);
   if (txn.executable) node.executable = *txn.executable;
   raise_change_time(slot);
-  changes_.push_back(change(Change::Kind::kAttributes, slot));
+  changes_.push_back(change_since(before, Change::Kind::kAttributes, slot));
   return done(slot);
 }
 
@@ -248,6 +264,7 @@ Outcome TxnApplier::replace_leaf(Slot source, Slot target) {
   const Ino source_ino = from.ino;
   const std::string old_name(from.name.view());
   const WallMillis mtime = from.mtime;
+  const Change before = change(Change::Kind::kReplaced, target);
   Node& into = tree_.touch(target);
   tree_.set_data(target, from.data);
   tree_.set_kind(target, from.kind);
@@ -258,7 +275,7 @@ Outcome TxnApplier::replace_leaf(Slot source, Slot target) {
   raise_change_time(target);
   children_changed(old_parent);
   tree_.remove(source);
-  Change replaced = change(Change::Kind::kReplaced, target);
+  Change replaced = change_since(before, Change::Kind::kReplaced, target);
   replaced.other = source_ino;
   replaced.old_parent = tree_.node(old_parent).ino;
   replaced.old_name = old_name;

@@ -42,6 +42,8 @@ class TxnApplier {
   [[nodiscard]] Outcome done(Slot slot) const;
   // A Change about the node as it lies now.
   [[nodiscard]] Change change(Change::Kind kind, Slot slot) const;
+  // The same, with what there was `before`.
+  [[nodiscard]] Change change_since(const Change& before, Change::Kind kind, Slot slot) const;
   void raise_change_time(Slot slot);
   // The parent gets one more child in its counters and pzxid, before the child is linked.
   void name_gained(Slot parent);

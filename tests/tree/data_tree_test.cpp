@@ -197,6 +197,23 @@ TEST_F(DataTreeTest, ChangesNameThePlace) {
   EXPECT_EQ(gone.data_size, 4U);
 }
 
+TEST_F(DataTreeTest, ChangesTellWhatThereWas) {
+  const Ino a = create(kRootIno, "a", NodeKind::kFile);
+  EXPECT_FALSE(apply(SetDataTxn{a, Blob("x")}).changes.at(0).had_data);
+  const Change emptied = apply(SetDataTxn{a, Blob()}).changes.at(0);
+  EXPECT_TRUE(emptied.had_data);
+  EXPECT_EQ(emptied.data_size, 0U);
+  const Change turned = apply(SetAttributesTxn{a, {}, NodeKind::kDirectory, {}}).changes.at(0);
+  EXPECT_TRUE(turned.directory);
+  EXPECT_FALSE(turned.was_directory);
+  EXPECT_EQ(turned.old_node_kind, NodeKind::kFile);
+  const Ino plain = create(kRootIno, "plain");
+  const Change became = apply(creation(plain, "x")).changes.at(0);
+  EXPECT_EQ(became.kind, Kind::kBecameDirectory);
+  EXPECT_FALSE(became.was_directory);
+  EXPECT_TRUE(apply(DeleteTxn{a}).changes.at(0).was_directory);
+}
+
 TEST_F(DataTreeTest, ContainersAndTtlZnodesWithoutChildrenAreReapable) {
   const Ino container = create_of_type(NodeType::kContainer, "c");
   const Ino ttl = create_of_type(NodeType::kTtl, "t");

@@ -73,6 +73,16 @@ TEST_F(RenameTest, ReportsAMove) {
   EXPECT_EQ(changes[0].data_size, 5U);
 }
 
+TEST_F(RenameTest, OverAFileTellsWhatTheTargetWas) {
+  const Ino target = create(to, "target", NodeKind::kSymlink);
+  const auto changes = rename(file, to, "target", target).changes;
+  ASSERT_EQ(kinds(changes), std::vector{Kind::kReplaced});
+  EXPECT_EQ(changes[0].node_kind, NodeKind::kFile);
+  EXPECT_EQ(changes[0].old_node_kind, NodeKind::kSymlink);
+  EXPECT_FALSE(changes[0].had_data);
+  EXPECT_EQ(changes[0].data_size, 5U);
+}
+
 TEST_F(RenameTest, OverAFileGivesTheTargetTheData) {
   const Ino target = create(to, "target", NodeKind::kFile);
   apply(SetAttributesTxn{file, 77, NodeKind::kSymlink, true});
