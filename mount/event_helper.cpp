@@ -146,27 +146,15 @@ std::optional<std::size_t> EventHelper::worker_of(pid_t pid) const {
   return std::nullopt;
 }
 
-std::optional<std::size_t> EventHelper::worker_for(NodeId directory) const {
-  const std::size_t count = state_->workers.size();
-  // Neighbouring numbers are often parent and child, or siblings: mix them. A dead worker's
-  // directories go to the next one; the others stay where they are.
-  const std::size_t first = count == 0 ? 0 : ((directory * 0x9e3779b97f4a7c15ULL) >> 33U) % count;
-  for (std::size_t i = 0; i < count; ++i)
-    if (const std::size_t at = (first + i) % count; state_->workers[at].pid != 0) return at;
-  return std::nullopt;
-}
-
 int EventHelper::descriptor(std::size_t worker) const {
   return state_->workers.at(worker).socket;
 }
 
-bool EventHelper::send(const Poke& poke) {
+bool EventHelper::send(std::size_t worker, const Poke& poke) {
   ZKFS_CHECK(poke.token != 0, "poke without a token name={}", poke.name);
-  const auto worker = worker_for(poke.parent);
-  if (!worker) return false;
   const std::string order = encode_order(poke);
   ZKFS_CHECK(!order.empty(), "poke with an impossible name of {} bytes", poke.name.size());
-  return state_->send(state_->workers[*worker], order);
+  return state_->send(state_->workers.at(worker), order);
 }
 
 std::vector<int> EventHelper::descriptors() const {

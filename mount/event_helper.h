@@ -9,8 +9,13 @@
 // strays into filesystems mounted on top, and reaches parents by file handle (open_by_handle_at):
 // ESTALE there means that the kernel does not hold that directory, so nobody can be watching, and
 // the poke is skipped without a request. It dies with the daemon (PDEATHSIG, end of the socket) and
-// holds nothing of it: all descriptors but its socket are closed. Several workers (processes),
-// directories hashed over them, so that one stuck on a locked directory does not stop the others.
+// holds nothing of it: all descriptors but its socket are closed. Several workers (processes), forked
+// ahead of need, because later it is too late: one that is stuck on a locked directory is missed, no
+// more, as long as another is idle (replay_queue.h decides who gets what).
+//
+// A worker touches nothing but the clone it was told to attach. So with several mounts in one
+// process, each with a helper of its own, no request of one's worker ever reaches another's mount,
+// and is_worker need not know of the others.
 //
 // A watched inode may have lost its dentry (memory pressure); the kernel then cannot decode the
 // handle of a directory either. So a poke carries the parent's path too, and after ESTALE the
@@ -43,7 +48,9 @@ struct Poke {
     kMakeDirectory,   // mkdirat: CREATE,ISDIR
     kUnlink,          // unlinkat: DELETE, DELETE_SELF
     kRemoveDirectory,
-    kRename,    // renameat(parent/name -> other_parent/other_name)
+    kRename,  // renameat(parent/name -> other_parent/other_name): MOVED_FROM, MOVED_TO, MOVE_SELF
+    kReplace,   // as kRename, of a node that ends with it: then looked at under its new name, which
+                // leads elsewhere by now: DELETE_SELF
     kExchange,  // renameat2(RENAME_EXCHANGE)
   };
   std::uint64_t token = 0;
@@ -83,14 +90,12 @@ class EventHelper {
   [[nodiscard]] std::size_t living_count() const;
   // Which one has this pid; empty if none or dead.
   [[nodiscard]] std::optional<std::size_t> worker_of(pid_t pid) const;
-  // Which one pokes in this directory: the same one as long as it lives. Empty if all are dead.
-  [[nodiscard]] std::optional<std::size_t> worker_for(NodeId directory) const;
   // Its socket; -1 once it is dead.
   [[nodiscard]] int descriptor(std::size_t worker) const;
 
-  // Sends a poke to the worker of its parent directory; false if that worker is gone or its socket
-  // is full (then keep it and try again when readable() told of a completion).
-  bool send(const Poke& poke);
+  // Sends a poke to this worker; false if it is gone or its socket is full (then keep it and try
+  // again after a completion). A worker performs its pokes one after the other.
+  bool send(std::size_t worker, const Poke& poke);
 
   // Descriptors to wait on for reading; for each that is readable call receive(), which calls
   // `done(token, error)` per finished poke (error 0, or an errno: ESTALE = nobody holds the

@@ -168,6 +168,15 @@ int create_file(int directory, const char* name, bool with_data) {
   return ::futimens(file.get(), times.data()) == 0 ? 0 : errno;
 }
 
+int replace(int from, const char* name, int to, const char* new_name) {
+  if (::renameat(from, name, to, new_name) != 0) return errno;
+  // The kernel finds that the name leads to another node, and lets go of this one.
+  struct statx now {};
+
+  (void)::statx(to, new_name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, 0, &now);
+  return 0;
+}
+
 int Worker::poke(const Order& order) {
   if (!root_.valid()) return error_;
   Descriptor parent;
@@ -198,6 +207,8 @@ int Worker::poke(const Order& order) {
       return result(::unlinkat(parent.get(), order.name, AT_REMOVEDIR));
     case Poke::Kind::kRename:
       return result(::renameat(parent.get(), order.name, other.get(), order.other_name));
+    case Poke::Kind::kReplace:
+      return replace(parent.get(), order.name, other.get(), order.other_name);
     case Poke::Kind::kExchange:
       return result(
           ::renameat2(parent.get(), order.name, other.get(), order.other_name, RENAME_EXCHANGE));

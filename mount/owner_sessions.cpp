@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -100,6 +101,15 @@ void OwnerSessions::end(const Shared& session) {
         if (*alive) ending_.erase(key);
       });
   });
+}
+
+bool OwnerSessions::own(SessionId session) const {
+  const auto is_it = [session](const auto& entry) { return entry.second->id() == session; };
+  return std::ranges::any_of(processes_,
+                             [session](const auto& entry) {
+                               return entry.second.session->id() == session;
+                             }) ||
+         std::ranges::any_of(files_, is_it) || std::ranges::any_of(ending_, is_it);
 }
 
 void OwnerSessions::stop() {

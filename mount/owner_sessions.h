@@ -45,6 +45,9 @@ class OwnerSessions {
   // Closes it behind what was asked in its name.
   void end(const Shared& session);
 
+  // True for a session that was opened here and is not yet over.
+  [[nodiscard]] bool own(SessionId session) const;
+
   // Closes all. Requests under way are no longer heard of.
   void stop();
 

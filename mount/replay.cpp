@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of this server's own changes is replayed. The kernel fired the event itself, except where it
-// did not ask for the change: a znode that became a directory (it was asked for a child); the
-// ephemerals of a session that ended. And except where an older poke about the same name is still
+// What of this mount's own changes is replayed. The kernel fired the event itself, except where it
+// did not ask for the change: a znode that became a directory (it was asked for a child) or a file
+// (it was asked for an attribute); the ephemerals of a session that ended. And except where an older poke about the same name is still
 // pending: it comes after the kernel's own event, so that the last event would tell of the state
 // before the last change; then the local change is shown once more, behind it.
 #include "mount/replay.h"
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include <asio/posix/stream_descriptor.hpp>
@@ -20,6 +21,7 @@
 
 #include "ensemble/base/limits.h"
 #include "ensemble/base/log.h"
+#include "mount/net_difference.h"
 #include "mount/replay_plan.h"
 #include "mount/replay_queue.h"
 #include "mount/view.h"
@@ -29,10 +31,6 @@ namespace zkfs::mount {
 namespace {
 
 using tree::Change;
-
-// Pokes sent to one worker and not done. More than one, so that it need not wait for us between
-// two; few, so that a ghost's rename, which overtakes only what was not sent, comes soon.
-constexpr std::size_t kWindow = 8;
 
 constexpr std::uint64_t kReplayHandle = Replay::kHandleBit | 1U;
 
@@ -46,7 +44,8 @@ bool removes(Poke::Kind kind) {
 }
 
 bool moves(Poke::Kind kind) {
-  return kind == Poke::Kind::kRename || kind == Poke::Kind::kExchange;
+  return kind == Poke::Kind::kRename || kind == Poke::Kind::kReplace ||
+         kind == Poke::Kind::kExchange;
 }
 
 mode_t type_of(NodeId node) {
@@ -82,43 +81,45 @@ class Throttle {
 }  // namespace
 
 struct Replay::State {
-  State(asio::io_context& io, const server::Door& the_door, InodeTable& table, EventHelper* workers)
+  State(asio::io_context& io,
+        const server::Door& the_door,
+        InodeTable& table,
+        EventHelper* workers,
+        OwnSession own)
       : context(io),
         door(the_door),
         inodes(table),
         helper(workers),
-        queue(workers == nullptr ? 0 : workers->worker_count(),
-              limits::kReplayQueueMax,
-              [workers](NodeId directory) { return workers->worker_for(directory).value_or(0); }) {}
+        own_session(std::move(own)),
+        queue(workers == nullptr ? 0 : workers->worker_count(), limits::kReplayQueueMax) {}
 
   asio::io_context& context;
   const server::Door& door;
   InodeTable& inodes;
   EventHelper* helper;
+  OwnSession own_session;
   ReplayQueue queue;
   ReplayCounters counters;
   bool running = false;
   std::vector<std::unique_ptr<asio::posix::stream_descriptor>> descriptors;
   // Handlers that outlive this object find it gone.
   std::shared_ptr<State*> self = std::make_shared<State*>(this);
-  // Whether a held directory has data, where a change told; a Change tells only the size now.
-  std::unordered_map<NodeId, bool> directory_data;
   Throttle overflow_log;
   Throttle failure_log;
 
   // --- from changes to the queue ---
-  void add(const Change& change, std::optional<bool> had_data);
+  void add_all(std::span<const Change> changes, const tree::DataTree& tree, auto&& wanted);
   void push(ReplayItem item);
-  std::optional<bool> learn_data(const Change& change);
   [[nodiscard]] bool unseen_by_kernel(const server::AppliedTxn& txn, const Change& change) const;
   void note_overflow();
 
   // --- to the workers and back ---
   void arm(std::size_t worker);
-  void drain(std::size_t worker);
+  bool drain(std::size_t worker);
   void pump();
   bool send_next(std::size_t worker);
   void done(std::size_t worker, std::uint64_t token, int error);
+  void show_halves(const ReplayItem& move);
   void attached(int error);
   void buried(std::size_t worker);
   void turn_off();
@@ -140,24 +141,20 @@ struct Replay::State {
 
 // --- from changes to the queue ---
 
-// What the directory had before, and keeps what it has now.
-std::optional<bool> Replay::State::learn_data(const Change& change) {
-  const NodeId directory = directory_node(change.ino);
-  if (change.kind == Change::Kind::kDeleted || !inodes.held(directory)) {
-    directory_data.erase(directory);
-    return std::nullopt;
+// Those of the changes that `wanted` says, as they show in `tree`.
+void Replay::State::add_all(std::span<const Change> changes,
+                            const tree::DataTree& tree,
+                            auto&& wanted) {
+  while (!changes.empty()) {
+    std::size_t shown = 1;
+    if (wanted(changes.front())) {
+      ReplayPlan plan = plan_replay(changes, {tree, inodes});
+      if (plan.items.empty()) ++counters.skipped;
+      for (ReplayItem& item : plan.items) push(std::move(item));
+      shown = plan.shown;
+    }
+    changes = changes.subspan(shown);
   }
-  if (change.kind != Change::Kind::kData || !change.directory) return std::nullopt;
-  const bool has = change.data_size != 0;
-  const auto [known, is_new] = directory_data.try_emplace(directory, has);
-  if (is_new) return std::nullopt;
-  return std::exchange(known->second, has);
-}
-
-void Replay::State::add(const Change& change, std::optional<bool> had_data) {
-  std::vector<ReplayItem> items = plan_replay(change, {door.tree(), inodes}, had_data);
-  if (items.empty()) ++counters.skipped;
-  for (ReplayItem& item : items) push(std::move(item));
 }
 
 void Replay::State::push(ReplayItem item) {
@@ -178,7 +175,10 @@ void Replay::State::note_overflow() {
 }
 
 bool Replay::State::unseen_by_kernel(const server::AppliedTxn& txn, const Change& change) const {
-  if (!txn.local || change.kind == Change::Kind::kBecameDirectory) return true;
+  const bool own = txn.local && (!own_session || own_session(txn.session));
+  if (!own || change.kind == Change::Kind::kBecameDirectory) return true;
+  if (change.kind == Change::Kind::kAttributes && change.directory != change.was_directory)
+    return true;
   if (change.kind == Change::Kind::kDeleted && !door.tree().find_session(txn.session)) return true;
   const auto pending = [&](Ino parent, std::string_view name) {
     return parent && queue.pending(directory_node(parent), shown_name(name));
@@ -202,21 +202,27 @@ void Replay::State::arm(std::size_t worker) {
       });
 }
 
-// Takes in what the worker has finished. Done before each of its requests is looked at: it tells
+// Takes in what the worker has finished; true if anything. Done before each of its requests is looked at: it tells
 // of a poke's end before it begins the next one, so the request then belongs to queue.current().
-void Replay::State::drain(std::size_t worker) {
+bool Replay::State::drain(std::size_t worker) {
   const int descriptor = helper->descriptor(worker);
-  if (descriptor < 0) return;
-  const bool alive = helper->receive(
-      descriptor, [&](std::uint64_t token, int error) { done(worker, token, error); });
+  if (descriptor < 0) return false;
+  bool any = false;
+  const bool alive = helper->receive(descriptor, [&](std::uint64_t token, int error) {
+    any = true;
+    done(worker, token, error);
+  });
   if (!alive) buried(worker);
+  return any || !alive;
 }
 
 void Replay::State::pump() {
-  if (!running) return;
-  for (std::size_t worker = 0; worker < descriptors.size(); ++worker)
-    while (helper->descriptor(worker) >= 0 && queue.under_way(worker) < kWindow)
-      if (!send_next(worker)) break;
+  // One each in turn, so that the work is spread before anybody is sent things ahead.
+  for (bool sent = running; sent;) {
+    sent = false;
+    for (std::size_t worker = 0; worker < descriptors.size(); ++worker)
+      sent |= helper->descriptor(worker) >= 0 && send_next(worker);
+  }
 }
 
 bool Replay::State::send_next(std::size_t worker) {
@@ -231,7 +237,7 @@ bool Replay::State::send_next(std::size_t worker) {
     order.other_parent = inodes.theirs(poke.other_parent);
     order.other_path = shown_path(door.tree(), poke.other_parent, inodes.root());
   }
-  const bool taken = helper->send(order);
+  const bool taken = helper->send(worker, order);
   if (taken) queue.sent(worker);
   return taken;
 }
@@ -240,6 +246,10 @@ void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
   if (token == 0) return attached(error);
   const auto item = queue.finish(worker, token);
   if (!item) return;
+  if (error == ESTALE && moves(item->poke.kind) && !item->second_choice) {
+    ++counters.skipped;
+    return show_halves(*item);
+  }
   switch (error) {
     case 0:
       ++counters.done;
@@ -264,6 +274,21 @@ void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
   }
 }
 
+// One of the two directories is gone from the tree and from the kernel; the other may be watched.
+void Replay::State::show_halves(const ReplayItem& move) {
+  if (!running || move.poke.parent == move.poke.other_parent) return;
+  for (ReplayItem& half : plan_halves(move, {door.tree(), inodes})) {
+    half.second_choice = true;
+    ++counters.queued;
+    // In the move's place.
+    if (half.poke.other_parent == 0) {
+      queue.push_urgent(std::move(half));
+    } else {
+      queue.push(std::move(half));
+    }
+  }
+}
+
 void Replay::State::attached(int error) {
   if (error == 0 || !running) return;
   ZKFS_LOG_ERROR(mount,
@@ -280,6 +305,12 @@ void Replay::State::turn_off() {
 
 void Replay::State::buried(std::size_t worker) {
   descriptors[worker]->release();
+  // What had fired its event is not fired again.
+  if (const ReplayItem* item = queue.current(worker); item != nullptr && item->effected) {
+    queue.finish(worker, item->poke.token);
+    ++counters.done;
+  }
+  queue.worker_ended(worker);
   if (helper->living_count() == 0) {
     if (running)
       ZKFS_LOG_ERROR(mount,
@@ -288,12 +319,6 @@ void Replay::State::buried(std::size_t worker) {
     return turn_off();
   }
   ZKFS_LOG_WARN(mount, "event worker died, the others take over worker={}", worker);
-  // What had fired its event is not fired again.
-  if (const ReplayItem* item = queue.current(worker); item != nullptr && item->effected) {
-    queue.finish(worker, item->poke.token);
-    ++counters.done;
-  }
-  queue.lane_ended(worker);
 }
 
 // --- what the workers see ---
@@ -301,9 +326,7 @@ void Replay::State::buried(std::size_t worker) {
 ReplayItem* Replay::State::current(pid_t pid) {
   const auto worker = helper == nullptr ? std::nullopt : helper->worker_of(pid);
   if (!worker) return nullptr;
-  drain(*worker);
-  // The window may have emptied; keep the worker busy.
-  pump();
+  if (drain(*worker)) pump();
   return queue.current(*worker);
 }
 
@@ -332,7 +355,7 @@ std::optional<ReplaySubject> Replay::State::seen_at(const ReplayItem& item,
   if (!moves(poke.kind)) return item.subject;
   const ReplaySubject& before = source ? item.subject : item.target;
   const ReplaySubject& after = source ? item.target : item.subject;
-  const bool vacated = source && item.effected && poke.kind == Poke::Kind::kRename;
+  const bool vacated = source && item.effected && poke.kind != Poke::Kind::kExchange;
   const ReplaySubject& now = item.effected ? after : before;
   if (vacated || now.node == 0) return std::nullopt;
   return now;
@@ -353,8 +376,12 @@ std::optional<ReplaySubject> Replay::State::seen_at(NodeId parent, std::string_v
 
 struct stat Replay::State::attributes_of(const ReplayItem* item, NodeId node) const {
   const bool concerned = item != nullptr && item->subject.node == node;
-  struct stat attr =
-      entry_of(concerned ? item->subject : ReplaySubject{.node = node, .type = type_of(node)}).attr;
+  const bool target = item != nullptr && item->target.node == node;
+  // Of anything else only a directory is ever asked for: it is some poke's parent.
+  const ReplaySubject subject = concerned ? item->subject
+                                : target  ? item->target
+                                          : ReplaySubject{.node = node, .type = type_of(node)};
+  struct stat attr = entry_of(subject).attr;
   // Otherwise the inode would get its link back, and never tell of its end.
   const bool gone = concerned ? removes(item->poke.kind) && item->effected : !znode_of(node);
   if (gone) attr.st_nlink = 0;
@@ -395,8 +422,9 @@ void Replay::State::remove(Reply reply, NodeId parent, std::string_view name) {
 Replay::Replay(asio::io_context& context,
                const server::Door& door,
                InodeTable& inodes,
-               EventHelper* helper)
-    : state_(std::make_unique<State>(context, door, inodes, helper)) {}
+               EventHelper* helper,
+               OwnSession own_session)
+    : state_(std::make_unique<State>(context, door, inodes, helper, std::move(own_session))) {}
 
 Replay::~Replay() {
   // The sockets are the helper's.
@@ -407,23 +435,16 @@ Replay::~Replay() {
 void Replay::applied(const server::AppliedTxn& txn) {
   State& state = *state_;
   if (!state.running) return;
-  for (const Change& change : txn.changes) {
-    if (change.kind == Change::Kind::kLockGranted) continue;  // shown by no event
-    const std::optional<bool> had_data = state.learn_data(change);
-    if (state.unseen_by_kernel(txn, change)) state.add(change, had_data);
-  }
+  state.add_all(txn.changes, state.door.tree(),
+                [&](const Change& change) { return state.unseen_by_kernel(txn, change); });
   state.pump();
 }
 
 void Replay::replaced(const tree::DataTree& before, const tree::DataTree& after) {
   State& state = *state_;
   if (!state.running) return;
-  state.directory_data.clear();
-  for (const NetChange& net : net_difference(before, after, state.inodes)) {
-    state.learn_data(net.change);
-    std::vector<ReplayItem> items = plan_replay(net.change, {after, state.inodes}, net.had_data);
-    for (ReplayItem& item : items) state.push(std::move(item));
-  }
+  state.add_all(net_difference(before, after, state.inodes), after,
+                [](const Change&) { return true; });
   // Not pumped here: the paths must be those of the new tree, which becomes current on return.
   asio::post(state.context, [weak = std::weak_ptr(state.self)] {
     if (const auto self = weak.lock()) (*self)->pump();
@@ -488,14 +509,18 @@ void Replay::lookup(Reply reply, NodeId parent, std::string_view name) {
   const Poke* poke = item == nullptr ? nullptr : &item->poke;
   const bool source = poke != nullptr && poke->parent == parent && poke->name == name;
   const bool target = poke != nullptr && poke->other_parent == parent && poke->other_name == name;
-  const auto found =
-      source || target ? state.seen_at(*item, parent, name) : state.seen_at(parent, name);
+  // A replacement that was made is looked at once more, so that the kernel finds who is there now.
+  const bool looks_back = target && item->effected && poke->kind == Poke::Kind::kReplace;
+  const auto found = (source || target) && !looks_back ? state.seen_at(*item, parent, name)
+                                                       : state.seen_at(parent, name);
   if (!found) return reply.error(ENOENT);
   fuse_entry_param entry = state.hand_out(*found);
+  // The source of a replacement ends with it, and tells of that when the kernel lets go of it.
+  if (source && poke->kind == Poke::Kind::kReplace) entry.attr.st_nlink = 0;
   // The kernel takes a link from what a rename replaces. A target that lives on (its znode got the
   // data) keeps one, so that its watches are not told of its end.
-  const bool replaced = target && poke->kind == Poke::Kind::kRename && !item->effected;
-  if (replaced && entry.attr.st_nlink < 2) entry.attr.st_nlink = 2;
+  if (target && item->target_lives && !item->effected && entry.attr.st_nlink < 2)
+    entry.attr.st_nlink = 2;
   reply.entry(entry);
 }
 

@@ -5,9 +5,24 @@
 // world that each call needs: while a create is pending their LOOKUP says ENOENT, while a delete is
 // pending it still finds the old node. Nothing it does reaches the tree. No commit and no user's
 // reply ever waits for it.
+//
+// A file that was renamed over another elsewhere (`mv tmp f`, editors, sed -i) shows as follows.
+// The target's znode keeps its identity (contract section 2), so its watches live on, where a local
+// rename ends them:
+//   their directories        MOVED_FROM tmp, MOVED_TO f; then, if the kernel holds f: MODIFY f,
+//                            OPEN f, CLOSE_WRITE f
+//   a watch on f             ATTRIB, as locally; then MODIFY, OPEN, CLOSE_WRITE (locally DELETE_SELF
+//                            and IGNORED); further changes of f show
+//   a watch on tmp           MOVE_SELF, as locally; then DELETE_SELF, IGNORED: its znode is gone (by
+//                            its last close, if it is open)
+//   f was a symlink and is a file now, or the other way round: a watch on f gets ATTRIB,
+//                            DELETE_SELF, IGNORED, as locally
+// A directory moved over an empty one: MOVED_FROM, MOVED_TO, MOVE_SELF, and DELETE_SELF for the
+// replaced one, as locally.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -28,14 +43,20 @@ struct ReplayCounters {
 
 class Replay {
  public:
-  // `helper` may be null (no capability to run it): then nothing is replayed.
+  // True for a session in whose name this mount makes its users' requests.
+  using OwnSession = std::function<bool(SessionId)>;
+
+  // `helper` may be null (no capability to run it): then nothing is replayed. Without `own_session`
+  // every session opened at `door` is taken for this mount's; another mount on the same door, or
+  // another front door, needs it: their changes are not known to this mount's kernel.
   Replay(asio::io_context& context,
          const server::Door& door,
          InodeTable& inodes,
-         EventHelper* helper);
+         EventHelper* helper,
+         OwnSession own_session = nullptr);
   ~Replay();
 
-  // From the change feed. `txn.local` changes are skipped, except what the kernel could not see by
+  // From the change feed. This mount's own changes are skipped, except what the kernel could not see by
   // itself (see replay.cpp).
   void applied(const server::AppliedTxn& txn);
   // The net difference of two trees, for whatever the kernel holds.

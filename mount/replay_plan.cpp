@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/replay_plan.h"
 
-#include <algorithm>
-#include <set>
+#include <optional>
+#include <utility>
 
 #include "mount/view.h"
 
@@ -28,6 +28,21 @@ ReplaySubject subject_of(const Change& change) {
   return subject_of(change.ino, change.directory, change.node_kind, change.data_size);
 }
 
+Poke::Kind creation_of(const ReplaySubject& subject) {
+  if (S_ISDIR(subject.type)) return Poke::Kind::kMakeDirectory;
+  if (S_ISLNK(subject.type)) return Poke::Kind::kCreateSymlink;
+  return subject.size == 0 ? Poke::Kind::kCreateFile : Poke::Kind::kCreateWithData;
+}
+
+ReplayItem item(Poke::Kind kind, NodeId parent, std::string name, ReplaySubject subject) {
+  ReplayItem item;
+  item.poke.kind = kind;
+  item.poke.parent = parent;
+  item.poke.name = std::move(name);
+  item.subject = subject;
+  return item;
+}
+
 class Planner {
  public:
   Planner(const Change& change, const ReplayWorld& world)
@@ -37,14 +52,14 @@ class Planner {
         name_(shown_name(change.name)),
         subject_(subject_of(change)) {}
 
-  Items plan(std::optional<bool> had_data) {
+  [[nodiscard]] Items plan() const {
     switch (change_.kind) {
       case Change::Kind::kCreated:
         return created();
       case Change::Kind::kDeleted:
         return deleted();
       case Change::Kind::kData:
-        return change_.directory ? directory_data(had_data) : data();
+        return change_.directory ? directory_data() : data();
       case Change::Kind::kAcl:
       case Change::Kind::kAttributes:
         return attributes();
@@ -55,26 +70,25 @@ class Planner {
       case Change::Kind::kExchanged:
         return exchanged();
       case Change::Kind::kBecameDirectory:
-        return became_directory();
-      case Change::Kind::kLockGranted:
-        return {};
+        return retyped();
+      case Change::Kind::kLockGranted:  // no counterpart in a filesystem
+        break;
     }
     return {};
+  }
+
+  // The change is a move of a directory into the place of one that was removed.
+  [[nodiscard]] Items moved_over(const Change& removed) const {
+    Items items = moved(subject_, subject_of(removed), Poke::Kind::kRename);
+    if (const auto data = Planner(removed, world_).data_of_removed())
+      items.insert(items.begin(), *data);
+    return items;
   }
 
  private:
   [[nodiscard]] bool held(NodeId node) const { return world_.inodes.held(node); }
 
   [[nodiscard]] bool seen() const { return held(parent_) || held(subject_.node); }
-
-  static ReplayItem item(Poke::Kind kind, NodeId parent, std::string name, ReplaySubject subject) {
-    ReplayItem item;
-    item.poke.kind = kind;
-    item.poke.parent = parent;
-    item.poke.name = std::move(name);
-    item.subject = subject;
-    return item;
-  }
 
   [[nodiscard]] ReplayItem here(Poke::Kind kind) const {
     return item(kind, parent_, name_, subject_);
@@ -89,20 +103,20 @@ class Planner {
   [[nodiscard]] Items created() const {
     // A new name can only be watched for in its directory.
     if (!held(parent_)) return {};
-    if (change_.directory) return {here(Poke::Kind::kMakeDirectory)};
-    if (change_.node_kind == NodeKind::kSymlink) return {here(Poke::Kind::kCreateSymlink)};
-    return {here(change_.data_size == 0 ? Poke::Kind::kCreateFile : Poke::Kind::kCreateWithData)};
+    return {here(creation_of(subject_))};
+  }
+
+  [[nodiscard]] std::optional<ReplayItem> data_of_removed() const {
+    const bool shown = change_.directory && change_.data_size != 0;
+    if (!shown || !(held(directory_node(change_.ino)) || held(file_node(change_.ino)))) return {};
+    return data_entry(Poke::Kind::kUnlink);
   }
 
   [[nodiscard]] Items deleted() const {
     Items items;
-    if (!change_.directory) {
-      if (seen()) items.push_back(here(Poke::Kind::kUnlink));
-      return items;
-    }
-    if (change_.data_size != 0 && held(directory_node(change_.ino)))
-      items.push_back(data_entry(Poke::Kind::kUnlink));
-    if (seen()) items.push_back(here(Poke::Kind::kRemoveDirectory));
+    if (const auto data = data_of_removed()) items.push_back(*data);
+    if (seen())
+      items.push_back(here(change_.directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink));
     return items;
   }
 
@@ -111,17 +125,19 @@ class Planner {
     return {here(Poke::Kind::kModify)};
   }
 
-  [[nodiscard]] Items directory_data(std::optional<bool> had_data) const {
+  [[nodiscard]] Items directory_data() const {
     const NodeId entry = file_node(change_.ino);
     if (!held(directory_node(change_.ino)) && !held(entry)) return {};
     const bool has = change_.data_size != 0;
-    const bool had = had_data.value_or(!has || held(entry));
-    if (!had && !has) return {};
-    if (!had) return {data_entry(Poke::Kind::kCreateWithData)};
-    return {data_entry(has ? Poke::Kind::kModify : Poke::Kind::kUnlink)};
+    if (!change_.had_data && has) return {data_entry(Poke::Kind::kCreateWithData)};
+    if (change_.had_data && !has) return {data_entry(Poke::Kind::kUnlink)};
+    // Empty it is not listed, but leads there.
+    if (!has && !held(entry)) return {};
+    return {data_entry(Poke::Kind::kModify)};
   }
 
   [[nodiscard]] Items attributes() const {
+    if (former_subject().type != subject_.type) return retyped();
     if (!seen()) return {};
     ReplayItem attributes = here(Poke::Kind::kAttributes);
     if (directory_node(change_.ino) == world_.inodes.root()) {
@@ -133,6 +149,8 @@ class Planner {
 
   [[nodiscard]] Items moved(ReplaySubject source, ReplaySubject target, Poke::Kind kind) const {
     const NodeId old_parent = directory_node(change_.old_parent);
+    // What the kernel does not hold need not be there for it, except to swap places with it.
+    if (kind != Poke::Kind::kExchange && !held(target.node)) target = {};
     if (!held(old_parent) && !held(parent_) && !held(source.node) &&
         (target.node == 0 || !held(target.node)))
       return {};
@@ -143,31 +161,38 @@ class Planner {
     return {move};
   }
 
-  // The kernel sees `other` take the place of ino; to the tree ino stays and got other's data. Who
-  // watches the directory sees a rename; who watches the target's inode, which lives on, needs the
-  // modify.
+  // As which it was shown before.
+  [[nodiscard]] ReplaySubject former_subject() const {
+    return subject_of(change_.ino, change_.was_directory, change_.old_node_kind, 0);
+  }
+
+  // See replay.h.
   [[nodiscard]] Items replaced() const {
-    const bool watched = held(subject_.node);
     const ReplaySubject source =
         subject_of(change_.other, false, change_.node_kind, change_.data_size);
-    Items items = moved(source, subject_, Poke::Kind::kRename);
-    if (watched) items.push_back(here(Poke::Kind::kModify));
+    const ReplaySubject target = former_subject();
+    const bool target_lives = target.type == subject_.type;
+    const bool watched = held(target.node);
+    Items items = moved(source, target, Poke::Kind::kReplace);
+    for (ReplayItem& move : items) move.target_lives = target_lives;
+    if (watched && target_lives) items.push_back(here(Poke::Kind::kModify));
     return items;
   }
 
   [[nodiscard]] Items exchanged() const {
-    ReplaySubject other{file_node(change_.other)};
-    if (const auto znode = world_.tree.find(change_.other))
-      other = subject_of(znode->ino, znode->is_directory(), znode->kind, znode->stat.data_length);
+    const ReplaySubject other =
+        subject_of(change_.other, change_.was_directory, change_.old_node_kind, 0);
     return moved(subject_, other, Poke::Kind::kExchange);
   }
 
-  [[nodiscard]] Items became_directory() const {
-    const ReplaySubject file{file_node(change_.ino), S_IFREG, change_.data_size};
-    const ReplaySubject directory{directory_node(change_.ino), S_IFDIR, 0};
-    if (!held(parent_) && !held(file.node)) return {};
-    return {item(Poke::Kind::kUnlink, parent_, name_, file),
-            item(Poke::Kind::kMakeDirectory, parent_, name_, directory)};
+  // One inode goes, another comes.
+  [[nodiscard]] Items retyped() const {
+    const ReplaySubject former = former_subject();
+    if (!held(parent_) && !held(former.node)) return {};
+    const bool directory = S_ISDIR(former.type);
+    return {item(directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink, parent_, name_,
+                 former),
+            here(creation_of(subject_))};
   }
 
   const Change& change_;
@@ -177,105 +202,70 @@ class Planner {
   ReplaySubject subject_;
 };
 
-// --- the net difference ---
-
-class Difference {
+class Halves {
  public:
-  Difference(const tree::DataTree& before, const tree::DataTree& after, const InodeTable& inodes)
-      : before_(before), after_(after), inodes_(inodes) {}
+  Halves(const ReplayItem& move, const ReplayWorld& world)
+      : move_(move), poke_(move.poke), world_(world) {}
 
-  std::vector<NetChange> compute() {
-    for (const std::uint64_t ino : candidates()) compare(Ino{ino});
-    // Children have larger numbers than their parents unless they were moved there.
-    std::ranges::reverse(removed_);
-    std::vector<NetChange> all;
-    for (std::vector<NetChange>* phase : {&removed_, &moved_, &created_, &data_, &attributes_})
-      std::ranges::move(*phase, std::back_inserter(all));
-    return all;
+  [[nodiscard]] Items plan() const {
+    Items items;
+    if (held(poke_.parent)) leave(items);
+    if (held(poke_.other_parent)) arrive(items);
+    return items;
   }
 
  private:
-  std::set<std::uint64_t> candidates() const {
-    std::set<std::uint64_t> inos{kRootIno.value};
-    const auto add_children = [&](Ino directory) {
-      for (const tree::DataTree* tree : {&before_, &after_})
-        for (const Ino child : tree->children_of(directory)) inos.insert(child.value);
+  [[nodiscard]] bool held(NodeId node) const { return world_.inodes.held(node); }
+
+  // A directory that lives cannot be shown as removed, or nothing could be made in it any more: it
+  // is moved to where it is now.
+  void leave(Items& items) const {
+    const bool directory = S_ISDIR(move_.subject.type);
+    const auto znode =
+        directory ? world_.tree.find(ino_of(move_.subject.node)) : std::optional<tree::Znode>();
+    ReplayItem leave =
+        item(directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink, poke_.parent,
+             poke_.name, move_.subject);
+    if (znode) {
+      leave.poke.kind = Poke::Kind::kRename;
+      leave.poke.other_parent = directory_node(znode->parent);
+      leave.poke.other_name = shown_name(znode->name);
+    }
+    items.push_back(std::move(leave));
+    if (poke_.kind == Poke::Kind::kExchange)
+      items.push_back(item(creation_of(move_.target), poke_.parent, poke_.name, move_.target));
+  }
+
+  void arrive(Items& items) const {
+    const auto arrival = [&](Poke::Kind kind, const ReplaySubject& subject) {
+      items.push_back(item(kind, poke_.other_parent, poke_.other_name, subject));
     };
-    add_children(kRootIno);
-    inodes_.for_each([&](NodeId node) {
-      if (face_of(node) != Face::kFile && face_of(node) != Face::kDirectory) return;
-      inos.insert(ino_of(node).value);
-      if (face_of(node) == Face::kDirectory) add_children(ino_of(node));
-    });
-    return inos;
+    if (move_.target_lives && move_.target.node != 0)
+      return arrival(Poke::Kind::kModify, move_.target);
+    if (move_.target.node != 0 && !S_ISDIR(move_.target.type))
+      arrival(Poke::Kind::kUnlink, move_.target);
+    arrival(creation_of(move_.subject), move_.subject);
   }
 
-  static Change change(Change::Kind kind, const tree::Znode& znode) {
-    Change change;
-    change.kind = kind;
-    change.ino = znode.ino;
-    change.parent = znode.parent;
-    change.name = znode.name;
-    change.directory = znode.is_directory();
-    change.node_kind = znode.kind;
-    change.data_size = znode.stat.data_length;
-    return change;
-  }
-
-  void compare(Ino ino) {
-    const auto before = before_.find(ino);
-    const auto after = after_.find(ino);
-    if (before && !after) {
-      removed_.push_back({change(Change::Kind::kDeleted, *before), !before->data.empty()});
-    } else if (!before && after) {
-      created_.push_back({change(Change::Kind::kCreated, *after), false});
-    } else if (before && after) {
-      compare(*before, *after);
-    }
-  }
-
-  void compare(const tree::Znode& before, const tree::Znode& after) {
-    const bool move_seen = before.parent != after.parent || before.name != after.name;
-    if (move_seen) {
-      Change move = change(Change::Kind::kMoved, after);
-      move.directory = before.is_directory();
-      move.old_parent = before.parent;
-      move.old_name = before.name;
-      moved_.push_back({move, !before.data.empty()});
-    }
-    if (!before.is_directory() && after.is_directory())
-      created_.push_back({change(Change::Kind::kBecameDirectory, after), false});
-    if (before.stat.version != after.stat.version || before.stat.mzxid != after.stat.mzxid)
-      data_.push_back({change(Change::Kind::kData, after), !before.data.empty()});
-    else if (before.stat.aversion != after.stat.aversion ||
-             (before.change_time != after.change_time && !move_seen) ||
-             before.stat.mtime != after.stat.mtime || before.kind != after.kind ||
-             before.executable != after.executable)
-      attributes_.push_back({change(Change::Kind::kAttributes, after), false});
-  }
-
-  const tree::DataTree& before_;
-  const tree::DataTree& after_;
-  const InodeTable& inodes_;
-  std::vector<NetChange> removed_;
-  std::vector<NetChange> moved_;
-  std::vector<NetChange> created_;
-  std::vector<NetChange> data_;
-  std::vector<NetChange> attributes_;
+  const ReplayItem& move_;
+  const Poke& poke_;
+  const ReplayWorld& world_;
 };
 
 }  // namespace
 
-std::vector<ReplayItem> plan_replay(const tree::Change& change,
-                                    const ReplayWorld& world,
-                                    std::optional<bool> had_data) {
-  return Planner(change, world).plan(had_data);
+ReplayPlan plan_replay(std::span<const Change> changes, const ReplayWorld& world) {
+  const Change& change = changes.front();
+  const bool replaced = changes.size() > 1 && change.kind == Change::Kind::kDeleted &&
+                        changes[1].kind == Change::Kind::kMoved && change.directory &&
+                        changes[1].directory && changes[1].parent == change.parent &&
+                        changes[1].name == change.name;
+  if (replaced) return {Planner(changes[1], world).moved_over(change), 2};
+  return {Planner(change, world).plan(), 1};
 }
 
-std::vector<NetChange> net_difference(const tree::DataTree& before,
-                                      const tree::DataTree& after,
-                                      const InodeTable& inodes) {
-  return Difference(before, after, inodes).compute();
+std::vector<ReplayItem> plan_halves(const ReplayItem& move, const ReplayWorld& world) {
+  return Halves(move, world).plan();
 }
 
 std::string shown_path(const tree::DataTree& tree, NodeId directory, NodeId root) {

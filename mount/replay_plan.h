@@ -3,7 +3,8 @@
 // does not hold plans nothing.
 #pragma once
 
-#include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "ensemble/tree/change.h"
@@ -19,23 +20,19 @@ struct ReplayWorld {
   const InodeTable& inodes;
 };
 
-// The pokes for one change, in order. `had_data`: whether a directory had data before a kData of
-// it; empty if not known, then it is guessed: it had if anybody ever looked at `.@data`.
-std::vector<ReplayItem> plan_replay(const tree::Change& change,
-                                    const ReplayWorld& world,
-                                    std::optional<bool> had_data);
-
-// A change between two trees, and had_data for it.
-struct NetChange {
-  tree::Change change;
-  bool had_data = false;
+// The pokes for the change at the front of `changes`, in order, and how many changes they show: a
+// directory that was removed by a move into its place is one with that move.
+struct ReplayPlan {
+  std::vector<ReplayItem> items;
+  std::size_t shown = 1;
 };
 
-// What differs, as far as the kernel holds it: held nodes, and the children of held directories.
-// Removals come first, children before parents; then moves, creations, data, attributes.
-std::vector<NetChange> net_difference(const tree::DataTree& before,
-                                      const tree::DataTree& after,
-                                      const InodeTable& inodes);
+// Requires: not empty.
+ReplayPlan plan_replay(std::span<const tree::Change> changes, const ReplayWorld& world);
+
+// What shows a move in one of its two directories when the other cannot be reached: it was removed
+// since, and the kernel does not hold it.
+std::vector<ReplayItem> plan_halves(const ReplayItem& move, const ReplayWorld& world);
 
 // The path of a directory node as the mount shows it, from its root (a directory node, too),
 // without a leading '/'. Empty for the root and for what is gone.

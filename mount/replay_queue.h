@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// ReplayQueue: the pokes that wait, and those under way, in the order they must happen. Pure; one
-// lane per worker process, and a directory's pokes all in the lane of its worker, so a lane's order
-// is each directory's order. A poke that concerns directories of several lanes (a rename; the
-// removal of a directory in which something is still waiting) stands in one lane and leaves a gate
-// in the others: it goes once every gate is at the front of its lane with nothing under way there,
-// and its gates open when it is done.
+// ReplayQueue: the pokes that wait, and those under way, in the order they must happen. Pure.
+//
+// Order is kept per directory. A poke concerns one directory, or two (a rename), or the one that is
+// removed besides its parent while something is still pending in there; it goes when nothing before
+// it is pending in any of them. Which worker it goes to does not matter, so one that is stuck (a
+// user's request holds the lock of a directory) delays its directory and nothing else, as long as
+// another worker is left. A worker that is busy with pokes of one single directory may be sent the
+// next ones of that directory ahead, kWindow at most, and gives way to other directories after as
+// many when these wait; nothing else is ever queued behind a poke that may get stuck.
 //
 // Merging: a modify (or attributes) joins one of the same name and node that was not sent yet and
 // is the last that waits for that name; so the last one is never lost, and nothing is reordered.
@@ -15,8 +18,8 @@
 #include <sys/stat.h>
 
 #include <cstdint>
-#include <functional>
 #include <list>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,45 +41,53 @@ struct ReplaySubject {
 struct ReplayItem {
   Poke poke;              // token: given by the queue; paths: filled when it is sent
   ReplaySubject subject;  // behind poke.name: after a creation, before anything else
-  // Behind poke.other_name before a rename or exchange; node 0: nothing.
+  // Behind poke.other_name before a move; node 0: nothing.
   ReplaySubject target;
+  // Of a move over something: the target's znode lives on, with the data of the source.
+  bool target_lives = false;
   // The call that fires the event was answered.
   bool effected = false;
+  // Stands in for one that could not be performed.
+  bool second_choice = false;
 };
 
 class ReplayQueue {
  public:
-  using LaneOf = std::function<std::size_t(NodeId directory)>;
   enum class Pushed : std::uint8_t { kQueued, kMerged };
+  // Pokes sent to one worker and not done. More than one, so that it need not wait for us between
+  // two; few, so that a ghost's rename, which overtakes only what was not sent, comes soon.
+  static constexpr std::size_t kWindow = 8;
 
-  // Requires: lane_of answers less than `lanes`, the same for the same directory until lane_ended.
-  ReplayQueue(std::size_t lanes, std::size_t bound, LaneOf lane_of);
+  // Workers are numbered from 0.
+  ReplayQueue(std::size_t workers, std::size_t bound);
 
   Pushed push(ReplayItem item);
-  // Goes before everything that waits in its lane, gates included. Requires: one lane is concerned.
+  // Goes before everything that was not sent in its directory. Requires: one directory.
   void push_urgent(ReplayItem item);
 
-  // The one to send next in this lane, or null if none may go now. Valid until the next call.
-  ReplayItem* next(std::size_t lane);
+  // The one to send to this worker next, or null if there is none for it. Valid until the next
+  // call.
+  ReplayItem* next(std::size_t worker);
   // What next() gave was sent.
-  void sent(std::size_t lane);
-  // The oldest under way in this lane, or null: the one the lane's worker is at.
-  ReplayItem* current(std::size_t lane);
+  void sent(std::size_t worker);
+  // The oldest under way at this worker, or null: the one it is at.
+  ReplayItem* current(std::size_t worker);
 
-  [[nodiscard]] std::size_t under_way(std::size_t lane) const { return lanes_[lane].sent.size(); }
+  [[nodiscard]] std::size_t under_way(std::size_t worker) const {
+    return workers_[worker].sent.size();
+  }
 
-  // The current one of the lane is done; its item. Empty if `token` is not its token.
-  std::optional<ReplayItem> finish(std::size_t lane, std::uint64_t token);
+  // The current one of the worker is done; its item. Empty if `token` is not its token.
+  std::optional<ReplayItem> finish(std::size_t worker, std::uint64_t token);
 
-  // The lane has no worker any more (lane_of no longer answers it): what is in it goes to the
-  // others, first what was under way. Requires: another lane is left.
-  void lane_ended(std::size_t lane);
+  // What was under way at this worker, which died, waits again, before everything else.
+  void worker_ended(std::size_t worker);
 
   // True if something about this name waits or is under way.
   [[nodiscard]] bool pending(NodeId directory, std::string_view name) const;
 
   // Waiting, without those under way.
-  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
   [[nodiscard]] std::uint64_t overflowed() const { return overflowed_; }
 
@@ -84,19 +95,30 @@ class ReplayQueue {
   void clear();
 
  private:
-  struct Entry {
-    ReplayItem item;
-    std::vector<std::size_t> gates;  // lanes that hold a gate of this one
-    std::uint64_t gate_of = 0;       // a gate itself: the token it waits for
-    bool urgent = false;
+  struct Entry;
+  using Entries = std::list<Entry>;
+  using Line = std::list<Entry*>;  // what is pending in a directory: first what was sent
+
+  struct Link {
+    NodeId directory = 0;
+    Line::iterator at;
   };
 
-  using Entries = std::list<Entry>;
+  struct Entry {
+    ReplayItem item;
+    std::vector<Link> links;  // one for each directory concerned
+    std::size_t blocked = 0;  // in how many of them something is before it
+    Entries::iterator self;
+    std::uint64_t rank = 0;  // in ready_; 0: not there
+    bool urgent = false;
+    bool overtakes = false;  // was under way before
+    bool sent = false;
+  };
 
-  struct Lane {
-    Entries urgent;
-    Entries waiting;
+  struct Worker {
     Entries sent;
+    Entry* offered = nullptr;  // by next()
+    std::size_t turn = 0;      // sent since it had nothing to do
   };
 
   struct Name {
@@ -109,24 +131,28 @@ class ReplayQueue {
   template <typename F>
   void for_names(const Poke& poke, F&& f);
   bool merge(const ReplayItem& item);
-  void place(Entry entry);
-  void place_gates(Entry& entry);
-  void drop_open_gates(Lane& lane);
-  [[nodiscard]] bool gates_reached(const Entry& entry);
-  void forget(const Entry& entry);
+  void place(ReplayItem item, bool urgent);
+  void link(Entry& entry, NodeId directory);
+  void unlink(Entry& entry);
+  void make_ready(Entry& entry);
+  void unready(Entry& entry);
+  void note_names(Entry& entry);
+  void forget_names(const Entry& entry);
+  Entry* following(const Worker& worker);
   void make_room();
   void collapse();
-  void drop_oldest();
-  Entries::iterator drop(Lane& lane, Entries::iterator at);
+  Entries::iterator drop(Entries::iterator at);
 
   std::size_t bound_;
-  LaneOf lane_of_;
-  std::vector<Lane> lanes_;
+  std::vector<Worker> workers_;
+  Entries waiting_;
+  // Those of waiting_ that may go: urgent ones, then whoever has been able to go for longest, so
+  // that directories take turns.
+  std::map<std::uint64_t, Entry*> ready_;
+  std::unordered_map<NodeId, Line> lines_;
   std::unordered_map<std::string, Name> names_;
-  std::unordered_map<NodeId, std::size_t> directories_;   // pending per directory
-  std::unordered_map<std::uint64_t, std::size_t> gated_;  // tokens whose gates are shut
   std::uint64_t last_token_ = 0;
-  std::size_t waiting_ = 0;
+  std::uint64_t last_rank_ = 0;
   std::uint64_t overflowed_ = 0;
   std::size_t pushes_to_collapse_ = 0;
 };

@@ -38,7 +38,8 @@ namespace zkfs {
 namespace {
 
 // One worker that hangs on a locked directory must not stop the replay of the others.
-constexpr int kEventWorkers = 4;
+// Idle ones cost a few pages.
+constexpr int kEventWorkers = 8;
 constexpr Millis kTickInterval{10};
 // A turn of the loop this long delays heartbeats and every caller.
 constexpr Millis kLateTick{250};

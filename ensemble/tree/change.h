@@ -39,8 +39,8 @@ struct Change {
   bool directory = false;
   NodeKind node_kind = NodeKind::kUnspecified;
   std::uint32_t data_size = 0;
-  // The same of ino before the change, where there was one; otherwise as above. Of kReplaced: of
-  // the target.
+  // The same of ino before the change, where there was one; otherwise as above. Of kExchanged: of
+  // `other`, which was at (parent, name).
   bool was_directory = false;
   NodeKind old_node_kind = NodeKind::kUnspecified;
   bool had_data = false;

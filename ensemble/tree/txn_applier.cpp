@@ -236,7 +236,8 @@ Outcome TxnApplier::move(Slot source, Slot parent, std::string_view name, Slot r
 }
 
 Outcome TxnApplier::exchange(Slot source, Slot other) {
-  Change swapped = change(Change::Kind::kExchanged, source);
+  const Change target = change(Change::Kind::kExchanged, other);
+  Change swapped = change_since(target, Change::Kind::kExchanged, source);
   swapped.old_parent = swapped.parent;
   swapped.old_name = swapped.name;
   const Slot source_parent = tree_.node(source).parent;

@@ -83,6 +83,13 @@ TEST_F(RenameTest, OverAFileTellsWhatTheTargetWas) {
   EXPECT_EQ(changes[0].data_size, 5U);
 }
 
+TEST_F(RenameTest, AnExchangeTellsWhatTheOtherIs) {
+  const auto changes = rename(file, kRootIno, "to", to, true).changes;
+  ASSERT_EQ(kinds(changes), std::vector{Kind::kExchanged});
+  EXPECT_FALSE(changes[0].directory);
+  EXPECT_TRUE(changes[0].was_directory);
+}
+
 TEST_F(RenameTest, OverAFileGivesTheTargetTheData) {
   const Ino target = create(to, "target", NodeKind::kFile);
   apply(SetAttributesTxn{file, 77, NodeKind::kSymlink, true});
