@@ -48,6 +48,7 @@ bool moves(Poke::Kind kind) {
          kind == Poke::Kind::kExchange;
 }
 
+// Of what the tree does not have; then only a directory is ever asked for, as some poke's parent.
 mode_t type_of(NodeId node) {
   return face_of(node) == Face::kDirectory ? S_IFDIR : S_IFREG;
 }
@@ -127,6 +128,7 @@ struct Replay::State {
   // --- what the workers see ---
   ReplayItem* current(pid_t pid);
   std::optional<tree::Znode> znode_of(NodeId node) const;
+  ReplaySubject subject_of(NodeId node) const;
   fuse_entry_param entry_of(const ReplaySubject& subject) const;
   std::optional<ReplaySubject> seen_at(const ReplayItem& item,
                                        NodeId parent,
@@ -336,9 +338,22 @@ std::optional<tree::Znode> Replay::State::znode_of(NodeId node) const {
   return door.tree().find(ino_of(node));
 }
 
+ReplaySubject Replay::State::subject_of(NodeId node) const {
+  ReplaySubject subject{.node = node, .type = type_of(node)};
+  if (const auto znode = znode_of(node))
+    subject.type = mount::attributes(*znode, node).st_mode & S_IFMT;
+  return subject;
+}
+
+// As it is now, unless it has become something of another type since: to the kernel that would be
+// another inode.
 fuse_entry_param Replay::State::entry_of(const ReplaySubject& subject) const {
-  if (const auto znode = znode_of(subject.node)) return mount::entry(*znode, subject.node);
   fuse_entry_param entry{};
+  if (const auto znode = znode_of(subject.node)) {
+    entry = mount::entry(*znode, subject.node);
+    if ((entry.attr.st_mode & S_IFMT) == subject.type) return entry;
+    entry = {};
+  }
   entry.ino = subject.node;
   entry.attr = tombstone(subject);
   return entry;
@@ -367,20 +382,19 @@ std::optional<ReplaySubject> Replay::State::seen_at(NodeId parent, std::string_v
   const Ino directory = ino_of(parent);
   if (name == kDataName) {
     if (!door.tree().find(directory)) return std::nullopt;
-    return ReplaySubject{file_node(directory)};
+    return subject_of(file_node(directory));
   }
   const auto child = door.tree().find_child(directory, real_name(name));
   if (!child) return std::nullopt;
-  return ReplaySubject{natural_node(*child)};
+  return subject_of(natural_node(*child));
 }
 
 struct stat Replay::State::attributes_of(const ReplayItem* item, NodeId node) const {
   const bool concerned = item != nullptr && item->subject.node == node;
   const bool target = item != nullptr && item->target.node == node;
-  // Of anything else only a directory is ever asked for: it is some poke's parent.
   const ReplaySubject subject = concerned ? item->subject
                                 : target  ? item->target
-                                          : ReplaySubject{.node = node, .type = type_of(node)};
+                                          : subject_of(node);
   struct stat attr = entry_of(subject).attr;
   // Otherwise the inode would get its link back, and never tell of its end.
   const bool gone = concerned ? removes(item->poke.kind) && item->effected : !znode_of(node);
@@ -463,8 +477,7 @@ void Replay::rename_ghost(NodeId parent,
   item.poke.name = ghost;
   item.poke.other_parent = parent;
   item.poke.other_name = name;
-  item.subject.node = node;
-  item.subject.type = type_of(node);
+  item.subject = state.subject_of(node);
   state.queue.push_urgent(std::move(item));
   ++state.counters.queued;
   state.pump();

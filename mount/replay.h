@@ -17,8 +17,8 @@
 //                            its last close, if it is open)
 //   f was a symlink and is a file now, or the other way round: a watch on f gets ATTRIB,
 //                            DELETE_SELF, IGNORED, as locally
-// A directory moved over an empty one: MOVED_FROM, MOVED_TO, MOVE_SELF, and DELETE_SELF for the
-// replaced one, as locally.
+// A directory moved over an empty one: MOVED_FROM, MOVED_TO, MOVE_SELF; for the replaced one
+// ATTRIB, DELETE_SELF, IGNORED; all as locally.
 #pragma once
 
 #include <cstdint>

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -367,6 +368,19 @@ void EventMount::settle() {
   for (bool idle = false; !idle;) run([&] { idle = replay().idle(); });
 }
 
+void EventMount::make_forget(const std::vector<std::string>& paths) {
+  settle();
+  for (bool held = true; held;) {
+    std::ofstream("/proc/sys/vm/drop_caches") << "2\n" << std::flush;
+    run([&] {
+      held = std::ranges::any_of(paths, [&](const std::string& path) {
+        const Ino ino = door().tree().find_path(path)->ino;
+        return inodes().held(mount::file_node(ino)) || inodes().held(mount::directory_node(ino));
+      });
+    });
+  }
+}
+
 LocalDoor& EventMount::door() {
   return state_->door;
 }
@@ -459,6 +473,13 @@ server::Operation set_mtime(std::string path, WallMillis mtime) {
   server::SetAttributesRequest request;
   request.target.path = std::move(path);
   request.mtime = mtime;
+  return request;
+}
+
+server::Operation set_kind(std::string path, tree::NodeKind kind) {
+  server::SetAttributesRequest request;
+  request.target.path = std::move(path);
+  request.kind = kind;
   return request;
 }
 

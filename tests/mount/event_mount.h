@@ -42,6 +42,9 @@ class EventMount {
   // Until every poke is done.
   void settle();
 
+  // Until the kernel holds none of these any more. Requires: nobody uses them.
+  void make_forget(const std::vector<std::string>& paths);
+
   // To be touched within run() only.
   LocalDoor& door();
   mount::Replay& replay();
@@ -71,6 +74,7 @@ server::Operation create_directory(std::string path);
 server::Operation create_symlink(std::string path, std::string target);
 server::Operation set_data(std::string path, std::string data);
 server::Operation set_mtime(std::string path, WallMillis mtime);
+server::Operation set_kind(std::string path, tree::NodeKind kind);
 server::Operation set_acl(std::string path);
 server::Operation remove(std::string path);
 server::Operation rename(std::string from, std::string to, bool exchange = false);
