@@ -579,6 +579,10 @@ void Member::subscribe(ChangeSubscriber* subscriber) {
   state_->subscribers.push_back(subscriber);
 }
 
+std::vector<zab::LearnerStatus> Member::learners() const {
+  return state_->zab.learners();
+}
+
 MemberStatus Member::status() const {
   MemberStatus status;
   status.self = state_->config.zab.self;

@@ -37,6 +37,7 @@
 #include "ensemble/storage/storage_port.h"
 #include "ensemble/tree/data_tree.h"
 #include "ensemble/zab/config.h"
+#include "ensemble/zab/leader.h"
 #include "ensemble/zab/message.h"
 
 namespace zkfs::server {
@@ -90,6 +91,9 @@ class Member final : public Door {
   void purge();
   // Answers everything pending with kShutdown, leaves the quorum. Further inputs are ignored.
   void stop();
+
+  // What a leader knows of its learners, in the order of ids; empty if this server does not lead.
+  [[nodiscard]] std::vector<zab::LearnerStatus> learners() const;
 
   // --- front doors (documented in door.h) ---
   SessionId open_session(std::uint32_t timeout_ms,

@@ -289,6 +289,7 @@ void Leader::pong(ServerId from, const Pong& m, Instant now) {
   Learner* learner = find(from, m.tag, now);
   if (learner == nullptr) return;
   learner->pong_round = std::max(learner->pong_round, m.round);
+  if (m.round == ping_round_) learner->round_trip = now - pinged_;
   answer_syncs();
 }
 
@@ -386,6 +387,7 @@ void Leader::flush(Instant now) {
   if (ping_now_ || now >= ping_at_) {
     ping_now_ = false;
     ping_at_ = now + context_.config.heartbeat_interval;
+    pinged_ = now;
     ++ping_round_;
     for (const auto& [id, learner] : learners_) {
       context_.send(id, Ping{learner.tag, ping_round_, context_.history.committed()});
@@ -403,6 +405,18 @@ std::size_t Leader::in_step() const {
   return static_cast<std::size_t>(
       std::count_if(learners_.begin(), learners_.end(),
                     [](const auto& item) { return item.second.phase == Learner::Phase::kInStep; }));
+}
+
+std::vector<LearnerStatus> Leader::learners() const {
+  std::vector<LearnerStatus> all;
+  for (const auto& [id, learner] : learners_) {
+    all.push_back({.id = id,
+                   .observer = learner.observer,
+                   .in_step = learner.phase == Learner::Phase::kInStep,
+                   .acked = learner.acked,
+                   .round_trip = learner.round_trip});
+  }
+  return all;
 }
 
 Zxid Leader::keep_after() const {

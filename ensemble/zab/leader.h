@@ -27,6 +27,15 @@
 
 namespace zkfs::zab {
 
+// What a leader knows of a learner, for status.
+struct LearnerStatus {
+  ServerId id;
+  bool observer = false;
+  bool in_step = false;               // up to date with this leader; else on its way
+  Zxid acked;                         // durable there; 0: nothing heard of yet
+  std::optional<Instant> round_trip;  // of the last heartbeat that came back
+};
+
 class Leader {
  public:
   Leader(Context& context, Instant now);
@@ -73,6 +82,8 @@ class Leader {
 
   // Learners that are in step, for status.
   [[nodiscard]] std::size_t in_step() const;
+  // In the order of ids.
+  [[nodiscard]] std::vector<LearnerStatus> learners() const;
 
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
 
@@ -114,6 +125,7 @@ class Leader {
     Zxid commit_sent;
     Instant heard{};
     std::uint64_t pong_round = 0;
+    std::optional<Instant> round_trip;  // for status only
   };
 
   struct PendingSync {
@@ -156,6 +168,7 @@ class Leader {
   std::uint64_t ping_round_ = 0;
   bool ping_now_ = false;
   Instant ping_at_{};
+  Instant pinged_{};  // when ping_round_ began
   Instant deadline_{};
   std::vector<PendingSync> syncs_;
   std::optional<std::string> ended_;

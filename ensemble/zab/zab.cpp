@@ -273,6 +273,11 @@ std::size_t Zab::learners_in_step() const {
   return leader == nullptr ? 0 : leader->in_step();
 }
 
+std::vector<LearnerStatus> Zab::learners() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader == nullptr ? std::vector<LearnerStatus>{} : leader->learners();
+}
+
 std::size_t Zab::outstanding() const {
   const auto* leader = std::get_if<Leader>(&role_);
   return leader == nullptr ? 0 : leader->outstanding();

@@ -76,6 +76,8 @@ class Zab {
   [[nodiscard]] const History& history() const { return context_.history; }
 
   [[nodiscard]] std::size_t learners_in_step() const;
+  // Of a leader; empty otherwise.
+  [[nodiscard]] std::vector<LearnerStatus> learners() const;
   [[nodiscard]] std::size_t outstanding() const;
 
  private:
