@@ -52,17 +52,16 @@ std::optional<Filesystem::Place> Filesystem::special_place(Ino directory, Name n
 Filesystem::Place Filesystem::find_place(NodeId parent, Name name) const {
   Place place;
   if (face_of(parent) == Face::kControl) {
-    const auto control = Control::find(name);
-    if (Control::is_directory(parent) && control) {
-      place.kind = Place::Kind::kControl;
-      place.control = *control;
-    }
     place.error = ENOENT;
+    if (auto control = parts_.control.find(parent, name)) {
+      place.kind = Place::Kind::kControl;
+      place.control = std::move(*control);
+    }
     return place;
   }
   if (parent == parts_.inodes.root() && name == parts_.options.control) {
     place.kind = Place::Kind::kControl;
-    place.control = Control::directory();
+    place.control = {.path = {}, .directory = true, .node = Control::directory()};
     return place;
   }
   const Ino directory = resolve(parent);

@@ -163,7 +163,7 @@ class Filesystem {
     std::string name;  // the znode's, unescaped and without markers
     Marker marker;     // for names to be created
     int error = 0;
-    NodeId control = 0;
+    Control::Entry control;
   };
 
   struct IdleCreator {
@@ -176,6 +176,7 @@ class Filesystem {
     std::vector<Ino> children;
     bool with_data = false;
     bool loaded = false;
+    std::vector<Control::Entry> control;  // instead of the children, in the control directory
   };
 
   // --- names ---
@@ -286,7 +287,8 @@ class Filesystem {
   void remove(Reply reply, Ino parent, const std::string& name, bool directory);
   void fill(DirectoryHandle& directory);
   fuse_entry_param entry_of(const tree::Znode& znode, NodeId node) const;
-  void read_control_directory(Reply reply, std::size_t size, off_t offset, bool plus);
+  void read_control_directory(
+      Reply reply, DirectoryHandle& directory, std::size_t size, off_t offset, bool plus);
   // True for `leaf@dir` of a znode that was made as a file: a child needs its kind changed first.
   bool is_leaf_as_directory(NodeId node) const;
   static Creation target_of(const Place& place, Name ghost);

@@ -64,7 +64,7 @@ void Filesystem::opendir(Reply reply, NodeId node, fuse_file_info info) {
     if (wait_behind(reply, Barriers::of(resolve(node)), again)) return;
   }
   if (!control && !znode_of(node)) return reply.error(ENOENT);
-  info.fh = directories_.add(DirectoryHandle{.node = node, .children = {}});
+  info.fh = directories_.add(DirectoryHandle{.node = node, .children = {}, .control = {}});
   reply.open(info);
 }
 
@@ -91,7 +91,7 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
   DirectoryHandle* directory = directories_.find(handle);
   if (directory == nullptr) return reply.error(EBADF);
   if (face_of(directory->node) == Face::kControl) {
-    return read_control_directory(std::move(reply), size, offset, plus);
+    return read_control_directory(std::move(reply), *directory, size, offset, plus);
   }
   if (refuse_read(reply)) return;
   if (offset == 0 || !directory->loaded) fill(*directory);
@@ -121,21 +121,29 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
   reply.bytes(listing.bytes());
 }
 
-void Filesystem::read_control_directory(Reply reply, std::size_t size, off_t offset, bool plus) {
+void Filesystem::read_control_directory(
+    Reply reply, DirectoryHandle& directory, std::size_t size, off_t offset, bool plus) {
+  if (offset == 0 || !directory.loaded) directory.control = parts_.control.list(directory.node);
+  directory.loaded = true;
   Listing listing(scratch_, size, plus);
   bool room = true;
-  if (offset < kAfterDot) room = listing.add(".", plain(Control::directory(), S_IFDIR), kAfterDot);
+  if (offset < kAfterDot) room = listing.add(".", plain(directory.node, S_IFDIR), kAfterDot);
   if (room && offset < kAfterDotDot) {
     room = listing.add("..", plain(kRootIno.value, S_IFDIR), kAfterDotDot);
   }
-  const auto names = Control::names();
   const std::size_t first = offset > kAfterData ? static_cast<std::size_t>(offset - kAfterData) : 0;
-  for (std::size_t i = first; room && i < names.size(); ++i) {
-    fuse_entry_param param{};
-    param.ino = *Control::find(names[i]);
-    param.attr = parts_.control.attributes(param.ino);
-    room = listing.add(names[i], param, kAfterData + static_cast<off_t>(i) + 1);
-    if (room && plus) parts_.inodes.looked_up(param.ino);
+  for (std::size_t i = first; room && i < directory.control.size(); ++i) {
+    const Control::Entry& found = directory.control[i];
+    fuse_entry_param param = plain(found.node, found.directory ? S_IFDIR : S_IFREG);
+    if (plus) {
+      param.attr = parts_.control.attributes(found);
+      if (param.attr.st_nlink == 0) continue;  // gone since the listing was begun
+      param.ino = found.node;
+    }
+    room = listing.add(std::string(found.name()), param, kAfterData + static_cast<off_t>(i) + 1);
+    if (!room || !plus) continue;
+    parts_.control.hold(found);
+    parts_.inodes.looked_up(param.ino);
   }
   reply.bytes(listing.bytes());
 }

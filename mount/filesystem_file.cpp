@@ -110,7 +110,7 @@ void Filesystem::open_now(Reply reply, NodeId node, fuse_file_info info) {
 
 void Filesystem::open_control(Reply reply, NodeId node, fuse_file_info info) {
   const bool writes = opens_for_writing(info.flags);
-  if (writes && !Control::writable(node)) return reply.error(EACCES);
+  if (writes && !parts_.control.writable(node)) return reply.error(EACCES);
   OpenFile file;
   file.snapshot = Blob(parts_.control.read(node));
   file.readable = true;

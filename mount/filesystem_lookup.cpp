@@ -27,8 +27,9 @@ void Filesystem::lookup(Reply reply, NodeId parent, Name name) {
   const Place place = find_place(parent, name);
   if (place.kind == Place::Kind::kControl) {
     fuse_entry_param param{};
-    param.ino = parts_.inodes.looked_up(place.control);
+    param.ino = parts_.inodes.looked_up(place.control.node);
     param.attr = parts_.control.attributes(place.control);
+    parts_.control.hold(place.control);
     return reply.entry(param);
   }
   if (refuse_read(reply)) return;
@@ -76,6 +77,8 @@ void Filesystem::forget(NodeId theirs, std::uint64_t count) {
     if (!files_of_node_.contains(node)) provisional_.erase(node);
   } else if (face_of(node) == Face::kFile) {
     followed_.erase(ino_of(node));
+  } else if (face_of(node) == Face::kControl) {
+    parts_.control.forget(node);
   }
 }
 

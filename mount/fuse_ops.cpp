@@ -242,43 +242,50 @@ void on_ioctl(fuse_req_t request,
   filesystem(request).ioctl(Reply(request), info->fh, command);
 }
 
+// `kFunction`, counted.
+template <FuseOperation kOperation, auto kFunction, typename... Arguments>
+void counted(fuse_req_t request, Arguments... arguments) {
+  user(request).metrics.count(kOperation);
+  kFunction(request, arguments...);
+}
+
 fuse_lowlevel_ops make_operations() {
   fuse_lowlevel_ops ops{};
   ops.init = on_init;
-  ops.lookup = on_lookup;
-  ops.forget = on_forget;
-  ops.forget_multi = on_forget_multi;
-  ops.getattr = on_getattr;
-  ops.setattr = on_setattr;
-  ops.readlink = on_readlink;
-  ops.mknod = on_mknod;
-  ops.mkdir = on_mkdir;
-  ops.unlink = on_unlink;
-  ops.rmdir = on_rmdir;
-  ops.symlink = on_symlink;
-  ops.rename = on_rename;
-  ops.link = on_link;
-  ops.open = on_open;
-  ops.create = on_create;
-  ops.read = on_read;
-  ops.write = on_write;
-  ops.flush = on_flush;
-  ops.release = on_release;
-  ops.fsync = on_fsync;
-  ops.flock = on_flock;
-  ops.getlk = on_getlk;
-  ops.setlk = on_setlk;
-  ops.opendir = on_opendir;
-  ops.readdir = on_readdir;
-  ops.readdirplus = on_readdirplus;
-  ops.releasedir = on_releasedir;
-  ops.fsyncdir = on_fsyncdir;
-  ops.statfs = on_statfs;
-  ops.setxattr = on_setxattr;
-  ops.getxattr = on_getxattr;
-  ops.listxattr = on_listxattr;
-  ops.removexattr = on_removexattr;
-  ops.ioctl = on_ioctl;
+  ops.lookup = counted<FuseOperation::kLookup, on_lookup>;
+  ops.forget = counted<FuseOperation::kForget, on_forget>;
+  ops.forget_multi = counted<FuseOperation::kForget, on_forget_multi>;
+  ops.getattr = counted<FuseOperation::kGetattr, on_getattr>;
+  ops.setattr = counted<FuseOperation::kSetattr, on_setattr>;
+  ops.readlink = counted<FuseOperation::kReadlink, on_readlink>;
+  ops.mknod = counted<FuseOperation::kMknod, on_mknod>;
+  ops.mkdir = counted<FuseOperation::kMkdir, on_mkdir>;
+  ops.unlink = counted<FuseOperation::kUnlink, on_unlink>;
+  ops.rmdir = counted<FuseOperation::kRmdir, on_rmdir>;
+  ops.symlink = counted<FuseOperation::kSymlink, on_symlink>;
+  ops.rename = counted<FuseOperation::kRename, on_rename>;
+  ops.link = counted<FuseOperation::kLink, on_link>;
+  ops.open = counted<FuseOperation::kOpen, on_open>;
+  ops.create = counted<FuseOperation::kCreate, on_create>;
+  ops.read = counted<FuseOperation::kRead, on_read>;
+  ops.write = counted<FuseOperation::kWrite, on_write>;
+  ops.flush = counted<FuseOperation::kFlush, on_flush>;
+  ops.release = counted<FuseOperation::kRelease, on_release>;
+  ops.fsync = counted<FuseOperation::kFsync, on_fsync>;
+  ops.flock = counted<FuseOperation::kLock, on_flock>;
+  ops.getlk = counted<FuseOperation::kLock, on_getlk>;
+  ops.setlk = counted<FuseOperation::kLock, on_setlk>;
+  ops.opendir = counted<FuseOperation::kOpendir, on_opendir>;
+  ops.readdir = counted<FuseOperation::kReaddir, on_readdir>;
+  ops.readdirplus = counted<FuseOperation::kReaddir, on_readdirplus>;
+  ops.releasedir = counted<FuseOperation::kReleasedir, on_releasedir>;
+  ops.fsyncdir = counted<FuseOperation::kFsync, on_fsyncdir>;
+  ops.statfs = counted<FuseOperation::kStatfs, on_statfs>;
+  ops.setxattr = counted<FuseOperation::kSetxattr, on_setxattr>;
+  ops.getxattr = counted<FuseOperation::kGetxattr, on_getxattr>;
+  ops.listxattr = counted<FuseOperation::kListxattr, on_listxattr>;
+  ops.removexattr = counted<FuseOperation::kRemovexattr, on_removexattr>;
+  ops.ioctl = counted<FuseOperation::kIoctl, on_ioctl>;
   return ops;
 }
 

@@ -6,6 +6,7 @@
 #include <fuse3/fuse_lowlevel.h>
 
 #include "mount/filesystem.h"
+#include "mount/metrics.h"
 #include "mount/replay.h"
 
 namespace zkfs::mount {
@@ -15,6 +16,7 @@ struct FuseUser {
   Filesystem& filesystem;
   Replay& replay;
   const InodeTable& inodes;
+  MountMetrics& metrics;
 };
 
 // The table; its callbacks take a FuseUser as user data.

@@ -16,6 +16,7 @@
 #include "mount/fuse_ops.h"
 #include "mount/inode_table.h"
 #include "mount/locks.h"
+#include "mount/metrics.h"
 #include "mount/mount_point.h"
 #include "mount/mount_session.h"
 #include "mount/owner_sessions.h"
@@ -59,7 +60,7 @@ struct Mount::State final : server::ChangeSubscriber {
         door(d),
         options(std::move(o)),
         helper(std::move(h)),
-        control(door, std::move(files)),
+        control(door, complete(std::move(files))),
         parking(context, now),
         gate(door, parking, options, now),
         session(door, options.session_timeout_ms, owner_text()),
@@ -71,9 +72,24 @@ struct Mount::State final : server::ChangeSubscriber {
                helper.get(),
                [this](SessionId id) { return session.id() == id || owners.own(id); }),
         filesystem({context, door, session, owners, locks, parking, gate, inodes, replay, control,
-                    options, std::move(now)}),
-        user{filesystem, replay, inodes},
-        point(context) {}
+                    options, now}),
+        user{filesystem, replay, inodes, metrics},
+        point(context) {
+    session.measure(std::move(now), metrics.commits);
+  }
+
+  // The program's files and what the mount has to add to them.
+  ControlFiles complete(ControlFiles files) {
+    files.metrics = [this, program = std::move(files.metrics)] {
+      return (program ? program() : std::string()) + metrics_text();
+    };
+    files.config = [this, program = std::move(files.config)] {
+      return (program ? program() : std::string()) + mount_options_text(options);
+    };
+    return files;
+  }
+
+  std::string metrics_text() const;
 
   std::string owner_text() const {
     return fmt::format("node {} mount {}", door.status().self, options.mountpoint);
@@ -107,6 +123,7 @@ struct Mount::State final : server::ChangeSubscriber {
   MountOptions options;
   std::unique_ptr<EventHelper> helper;
   InodeTable inodes;
+  MountMetrics metrics;
   Control control;
   Parking parking;
   QuorumGate gate;
@@ -121,6 +138,37 @@ struct Mount::State final : server::ChangeSubscriber {
   std::function<void()> unmounted;
   bool serving = false;
 };
+
+std::string Mount::State::metrics_text() const {
+  const std::string label = MetricsText::label("mountpoint", options.mountpoint);
+  MetricsText text;
+  text.family("zkfs_fuse_requests_total", "counter", "Requests of the kernel, by operation.");
+  for (std::size_t i = 0; i < kFuseOperations; ++i) {
+    const std::string operation =
+        MetricsText::label("operation", name_of(static_cast<FuseOperation>(i)));
+    text.sample("zkfs_fuse_requests_total", label + ',' + operation, metrics.requests.at(i));
+  }
+  text.one("zkfs_parked_requests", "gauge", "Requests that wait for an answer.", label,
+           std::uint64_t{parking.size()});
+  text.one("zkfs_kernel_nodes", "gauge", "Files and directories that the kernel holds.", label,
+           std::uint64_t{inodes.size()});
+  text.histogram("zkfs_commit_seconds", "Requests to the ensemble, from submit to outcome.", label,
+                 metrics.commits);
+  const ReplayCounters& replayed = replay.counters();
+  text.family("zkfs_replay_events_total", "counter",
+              "Changes made elsewhere, on their way to local watchers.");
+  const std::pair<const char*, std::uint64_t> counters[] = {
+      {"queued", replayed.queued},         {"done", replayed.done},
+      {"skipped", replayed.skipped},       {"merged", replayed.merged},
+      {"overflowed", replayed.overflowed}, {"failed", replayed.failed}};
+  for (const auto& [result, count] : counters) {
+    text.sample("zkfs_replay_events_total", label + ',' + MetricsText::label("result", result),
+                count);
+  }
+  text.one("zkfs_replay_workers", "gauge", "Processes that replay events.", label,
+           std::uint64_t{helper ? helper->living_count() : 0});
+  return text.take();
+}
 
 Mount::Mount(asio::io_context& context,
              server::Door& door,

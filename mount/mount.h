@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <asio/io_context.hpp>
 
@@ -39,12 +40,29 @@ struct MountOptions {
 // value and what is allowed.
 Expected<void> parse_mount_options(const std::string& text, MountOptions& options);
 
+// The whole of `options` as lines of key=value, in words that parse_mount_options takes.
+std::string mount_options_text(const MountOptions& options);
+
+// What this server knows of a member of the ensemble, in words; empty: not known.
+struct EnsembleMember {
+  ServerId id;
+  std::string address;
+  std::string role;
+  std::string state;
+  std::string zxid;
+  std::string latency_ms;
+};
+
 // What the control directory's files show; supplied by the program, which knows more than the
-// mount.
+// mount. One that is missing shows nothing.
 struct ControlFiles {
-  std::function<std::string()> status;  // for a person
-  std::function<std::string()> status_json;
-  std::function<std::string()> role;
+  std::function<std::string()> status{};  // for a person
+  std::function<std::string()> status_json{};
+  std::function<std::string()> role{};
+  // Prometheus text and lines of key=value; the mount adds its own.
+  std::function<std::string()> metrics{};
+  std::function<std::string()> config{};
+  std::function<std::vector<EnsembleMember>()> ensemble{};  // in the order of ids
 };
 
 class Mount {

@@ -2,6 +2,7 @@
 // The text of -o.
 #include <array>
 #include <charconv>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -143,6 +144,28 @@ Expected<void> take(std::string_view option, MountOptions& options) {
 }
 
 }  // namespace
+
+std::string mount_options_text(const MountOptions& options) {
+  const auto word = [](auto value, std::initializer_list<std::string_view> words) {
+    return *(words.begin() + static_cast<std::ptrdiff_t>(value));
+  };
+  std::string text;
+  const auto line = [&text](std::string_view name, std::string_view value) {
+    text += fmt::format("{}={}\n", name, value);
+  };
+  line("mountpoint", options.mountpoint);
+  line("fsname", options.source);
+  line("control", options.control);
+  line("timeo", fmt::format("{}ms", options.timeo.count()));
+  line("commit_timeo", fmt::format("{}ms", options.commit_timeo.count()));
+  line("session_timeout", fmt::format("{}ms", options.session_timeout_ms));
+  line("quorum_loss", word(options.quorum_loss, {"default", "wait", "strict"}));
+  line("commit", word(options.commit, {"close", "writer", "write"}));
+  line("allow_other", options.allow_other ? "yes" : "no");
+  line("ro", options.read_only ? "yes" : "no");
+  line("exec", options.exec ? "yes" : "no");
+  return text;
+}
 
 Expected<void> parse_mount_options(const std::string& text, MountOptions& options) {
   std::string_view rest = text;

@@ -17,6 +17,11 @@ MountSession::~MountSession() {
   *alive_ = false;
 }
 
+void MountSession::measure(std::function<Instant()> now, Histogram& latencies) {
+  now_ = std::move(now);
+  latencies_ = &latencies;
+}
+
 void MountSession::start() {
   open();
 }
@@ -87,10 +92,11 @@ std::uint64_t MountSession::submit(server::Identity identity,
                                    Completion done,
                                    SessionId bound) {
   const std::uint64_t ticket = ++last_ticket_;
-  Pending& pending = pending_
-                         .emplace(ticket, Pending{std::move(identity), std::move(operation),
-                                                  std::move(done), SessionId{}, 0, bound})
-                         .first->second;
+  Pending& pending =
+      pending_
+          .emplace(ticket, Pending{std::move(identity), std::move(operation), std::move(done),
+                                   SessionId{}, 0, bound, now_ ? now_() : Instant{}})
+          .first->second;
   if (bound) {
     send(ticket, pending, bound);
   } else if (over()) {
@@ -126,6 +132,7 @@ void MountSession::answered(std::uint64_t ticket, const tree::Outcome& outcome) 
     }
     return;
   }
+  if (latencies_ != nullptr) latencies_->add(now_() - it->second.since);
   Completion done = std::move(it->second.done);
   pending_.erase(it);
   done(outcome);

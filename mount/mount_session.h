@@ -15,6 +15,7 @@
 #include <string>
 
 #include "ensemble/server/door.h"
+#include "mount/metrics.h"
 
 namespace zkfs::mount {
 
@@ -32,6 +33,9 @@ class MountSession {
   ~MountSession();
   MountSession(const MountSession&) = delete;
   MountSession& operator=(const MountSession&) = delete;
+
+  // From here on `latencies` gets how long each request took, from submit to answer.
+  void measure(std::function<Instant()> now, Histogram& latencies);
 
   void start();
 
@@ -67,6 +71,7 @@ class MountSession {
     SessionId session;         // it was sent for; 0: not sent
     std::uint64_t ticket = 0;  // the door's
     SessionId bound;           // 0: may go in the name of any
+    Instant since{};           // submitted, if measured
   };
 
   void open();
@@ -89,6 +94,8 @@ class MountSession {
   bool stopped_ = false;
   std::uint64_t generation_ = 0;  // of the session: answers for an older one are stale
   std::uint64_t last_ticket_ = 0;
+  std::function<Instant()> now_;
+  Histogram* latencies_ = nullptr;
   std::map<std::uint64_t, Pending> pending_;  // in the order of submission
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -22,7 +22,7 @@ enum class Face : std::uint8_t {
   kDirectory = 1,    // a znode as a directory
   kProvisional = 2,  // a file created here and not yet committed; the low bits count such files
                      // (contract section 2)
-  kControl = 3,      // .zkfs and what is in it; the low bits are a small constant
+  kControl = 3,      // .zkfs (1) and what is in it; the low bits are a checksum of the path
 };
 
 constexpr NodeId node_id(Face face, std::uint64_t number) {

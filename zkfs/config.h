@@ -30,7 +30,7 @@ struct Config {
   std::vector<ServerLine> servers;  // by id; empty without server.N lines
   // An ensemble of one that has no peers: nothing is listened on.
   bool standalone = true;
-  std::string data_dir;       // absolute
+  std::string data_dir;  // absolute
 
   Millis tick_time{2'000};
   std::uint32_t init_limit = 10;  // ticks
@@ -62,6 +62,9 @@ struct ConfigSource {
 // Reads `source.file` and myid. Fails with one line, see above, if the file cannot be read, a value
 // is wrong, server lines contradict each other, or myid is missing or not among them.
 Expected<Config> load_config(const ConfigSource& source);
+
+// The effective configuration as lines of key=value, by the names of zoo.cfg, defaults included.
+std::string config_text(const Config& config);
 
 // The data directory without a configuration: /var/lib/zkfs for root, $XDG_STATE_HOME/zkfs
 // (~/.local/state/zkfs) otherwise.

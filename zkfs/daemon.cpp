@@ -32,6 +32,7 @@
 #include "mount/event_helper.h"
 #include "mount/mount.h"
 #include "zkfs/config.h"
+#include "zkfs/metered_storage.h"
 #include "zkfs/status_text.h"
 
 namespace zkfs {
@@ -174,6 +175,7 @@ class Daemon {
   void begin_stop(const std::string& reason, int exit_code);
   void finish_stop();
   StatusView status_view() const;
+  mount::ControlFiles control_files() const;
 
   const Config config_;
   mount::MountOptions mount_options_;
@@ -187,10 +189,12 @@ class Daemon {
   std::unique_ptr<storage::Disk> disk_;
   std::unique_ptr<tree::DataTree> tree_;  // until the member takes it
   std::unique_ptr<storage::DiskThread> disk_thread_;
+  std::unique_ptr<MeteredStorage> storage_;  // the member's way to the disk thread
   std::unique_ptr<peer::PeerNetwork> network_;
   std::unique_ptr<server::Member> member_;
   std::unique_ptr<mount::Mount> mount_;
 
+  const Instant started_ = monotonic_now();
   Instant next_tick_{};
   Instant late_tick_logged_{};
   bool flush_posted_ = false;
@@ -207,12 +211,8 @@ Expected<void> Daemon::build() {
   ZKFS_TRY(open_storage());
   if (!config_.standalone) ZKFS_TRY(network_->start(config_.listen_on_all_addresses));
   member_->start(now());
-  mount_ = std::make_unique<mount::Mount>(
-      context_, *member_, mount_options_,
-      mount::ControlFiles{.status = [this] { return status_text(status_view()); },
-                          .status_json = [this] { return status_json(status_view()); },
-                          .role = [this] { return std::string(role_word(status_view())) + "\n"; }},
-      std::move(helper_), [] { return monotonic_now(); });
+  mount_ = std::make_unique<mount::Mount>(context_, *member_, mount_options_, control_files(),
+                                          std::move(helper_), [] { return monotonic_now(); });
   return mount_->start(
       [this] { asio::post(context_, [this] { begin_stop("somebody unmounted it", kExitYes); }); });
 }
@@ -238,11 +238,15 @@ Expected<void> Daemon::open_storage() {
   disk_thread_ = std::make_unique<storage::DiskThread>(
       std::move(store),
       [this](std::uint64_t token) {
-        asio::post(context_, [this, token] { member_->disk_done(token, now()); });
+        asio::post(context_, [this, token] {
+          storage_->done(token);
+          member_->disk_done(token, now());
+        });
       },
       [this](Problem failure) {
         asio::post(context_, [this, failure = std::move(failure)] { disk_failed(failure); });
       });
+  storage_ = std::make_unique<MeteredStorage>(*disk_thread_, monotonic_now);
   wire_member(recovered);
   return {};
 }
@@ -257,7 +261,7 @@ void Daemon::wire_member(const storage::Recovered& recovered) {
                            },
                        .down = [this](ServerId peer) { member_->peer_down(peer, now()); }});
   member_ = std::make_unique<server::Member>(member_config(config_), std::move(tree_), recovered,
-                                             *disk_thread_, *network_);
+                                             *storage_, *network_);
   member_->on_dirty([this] { request_flush(); });
 }
 
@@ -274,6 +278,7 @@ int Daemon::run() {
   member_.reset();
   network_.reset();
   disk_thread_.reset();
+  storage_.reset();
   ZKFS_LOG_INFO(zkfs, "stopped exit_code={}", exit_code_);
   return failure_.empty() ? exit_code_ : fail(failure_, exit_code_);
 }
@@ -366,17 +371,38 @@ StatusView Daemon::status_view() const {
   StatusView view{.member = member_->status(),
                   .standalone = config_.standalone,
                   .peers = {},
-                  .now = monotonic_now()};
+                  .now = monotonic_now(),
+                  .learners = member_->learners(),
+                  .address = {},
+                  .observer = false};
   for (const ServerLine& line : config_.servers) {
-    if (line.id == config_.self) continue;
     const bool ipv6 = line.host.find(':') != std::string::npos;
+    std::string address = ipv6 ? fmt::format("[{}]:{}", line.host, line.peer_port)
+                               : fmt::format("{}:{}", line.host, line.peer_port);
+    if (line.id == config_.self) {
+      view.address = std::move(address);
+      view.observer = line.observer;
+      continue;
+    }
     view.peers.push_back({.id = line.id,
-                          .address = ipv6 ? fmt::format("[{}]:{}", line.host, line.peer_port)
-                                          : fmt::format("{}:{}", line.host, line.peer_port),
+                          .address = std::move(address),
                           .observer = line.observer,
                           .connected = network_->connected(line.id)});
   }
   return view;
+}
+
+mount::ControlFiles Daemon::control_files() const {
+  return {.status = [this] { return status_text(status_view()); },
+          .status_json = [this] { return status_json(status_view()); },
+          .role = [this] { return std::string(role_word(status_view())); },
+          .metrics =
+              [this] {
+                return metrics_text(status_view(), storage_->latencies(),
+                                    process_facts(monotonic_now() - started_));
+              },
+          .config = [this] { return config_text(config_); },
+          .ensemble = [this] { return ensemble_members(status_view()); }};
 }
 
 Expected<mount::MountOptions> mount_options(const ServeCommand& command) {

@@ -126,23 +126,6 @@ TEST_F(Life, ReadOnlyMount) {
   sh("! { echo x > f; } 2>$T/e; grep -q 'Read-only' $T/e");
 }
 
-TEST_F(Life, ControlDirectoryIsThereAndNotListed) {
-  EXPECT_EQ(sh("ls -A; cat .zkfs/status .zkfs/status.json; ls .zkfs | wc -l"),
-            "all is well\n{\"well\":true}\n7\n");
-  sh("! touch .zkfs/x 2>/dev/null; ! rm .zkfs/role 2>/dev/null; ! mkdir .zkfs 2>/dev/null;"
-     "[ $(stat -c %s .zkfs/role) = 8 ]; ! echo x > .zkfs/role 2>/dev/null");
-}
-
-TEST_F(Life, ControlDirectoryCanBeRenamed) {
-  with("control=.ctl");
-  sh("cat .ctl/role; [ ! -e .zkfs ]");
-}
-
-TEST_F(Life, LogLevelIsWritable) {
-  sh("echo error > .zkfs/log_level; [ $(cat .zkfs/log_level) = error ];"
-     "! echo loud > .zkfs/log_level 2>/dev/null; echo off > .zkfs/log_level");
-}
-
 TEST_F(Life, FilesAreNoTerminals) {
   sh("touch f; python3 -c 'import os\nassert not os.isatty(os.open(\"f\", os.O_RDONLY))'");
 }

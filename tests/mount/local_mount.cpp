@@ -65,6 +65,22 @@ LocalMount::LocalMount(const std::string& options, bool with_helper)
   files.status = [] { return std::string("all is well"); };
   files.status_json = [] { return std::string("{\"well\":true}"); };
   files.role = [] { return std::string("leading"); };
+  files.metrics = [] { return std::string("zkfs_from_the_program 1\n"); };
+  files.config = [] { return std::string("tickTime=2000\n"); };
+  files.ensemble = [] {
+    return std::vector<mount::EnsembleMember>{{.id = ServerId{1},
+                                               .address = "",
+                                               .role = "leader",
+                                               .state = "in_sync",
+                                               .zxid = "0x100000002",
+                                               .latency_ms = ""},
+                                              {.id = ServerId{2},
+                                               .address = "host:2888",
+                                               .role = "follower",
+                                               .state = "in_sync",
+                                               .zxid = "0x100000001",
+                                               .latency_ms = "0.250"}};
+  };
   mount_ = std::make_unique<mount::Mount>(context_, *door_, parsed, std::move(files),
                                           std::move(helper), monotonic);
   door_->set_now({.monotonic = monotonic(), .wall = 1'700'000'000'000});

@@ -68,6 +68,16 @@ TEST_F(ConfigFile, WithoutOneAStandaloneServerIsMade) {
   EXPECT_EQ(config.purge_interval, std::chrono::hours(1));
 }
 
+TEST_F(ConfigFile, ItsTextIsAConfigurationOfTheSameMeaning) {
+  const Config config = load(std::string("tickTime=1500\nsnapCount=77\n") + kThree).value();
+  const std::string text = config_text(config);
+  EXPECT_NE(text.find("dataDir=" + dir_ + "/data\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("myid=2\n"), std::string::npos) << text;
+  const Config again = load(text).value();
+  EXPECT_EQ(again.servers, config.servers);
+  EXPECT_EQ(config_text(again), text);
+}
+
 TEST_F(ConfigFile, DataDirOfTheCommandLineWins) {
   write("zoo.cfg", "dataDir=/nowhere\n");
   EXPECT_EQ(
