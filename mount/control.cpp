@@ -15,6 +15,7 @@
 
 #include "ensemble/base/checksum.h"
 #include "ensemble/base/log.h"
+#include "mount/control_locks.h"
 
 namespace zkfs::mount {
 
@@ -22,11 +23,12 @@ namespace {
 
 constexpr std::string_view kEnsemble = "ensemble";
 constexpr std::string_view kSessions = "sessions";
+constexpr std::string_view kLocks = "locks";
 constexpr std::string_view kLogLevel = "log_level";
 
 constexpr std::array<std::string_view, 9> kFiles{
     "status", "status.json", "role", "zxid", "epoch", "leader", "metrics", "config", kLogLevel};
-constexpr std::array<std::string_view, 2> kDirectories{kEnsemble, kSessions};
+constexpr std::array<std::string_view, 3> kDirectories{kEnsemble, kSessions, kLocks};
 constexpr std::array<std::string_view, 5> kMemberFiles{"address", "role", "state", "zxid",
                                                        "latency_ms"};
 constexpr std::array<std::string_view, 4> kSessionFiles{"owner", "timeout_ms", "ephemerals",
@@ -135,6 +137,7 @@ std::optional<bool> Control::is_directory_at(std::string_view path) const {
     if (top.empty() || has(kDirectories, top)) return true;
     return has(kFiles, top) ? std::optional(false) : std::nullopt;
   }
+  if (top == kLocks) return LockListing(door_.tree()).is_directory(rest);
   const auto [name, file] = split(rest);
   const bool member = top == kEnsemble && member_named(name);
   if (!member && !(top == kSessions && session_named(name))) return {};
@@ -166,6 +169,10 @@ std::vector<Control::Entry> Control::list(NodeId directory) const {
   if (top.empty()) {
     for (const std::string_view name : kFiles) add(name, false);
     for (const std::string_view name : kDirectories) add(name, true);
+  } else if (top == kLocks) {
+    for (const auto& [name, is_directory] : LockListing(door_.tree()).list(rest)) {
+      add(name, is_directory);
+    }
   } else if (!rest.empty()) {
     if (top == kEnsemble) {
       for (const std::string_view name : kMemberFiles) add(name, false);
@@ -198,6 +205,7 @@ std::string Control::text_of_session(const tree::Session& session, std::string_v
 
 std::string Control::text_at(std::string_view path) const {
   const auto [top, rest] = split(path);
+  if (top == kLocks) return LockListing(door_.tree()).text(rest);
   if (!rest.empty()) {
     const auto [name, file] = split(rest);
     if (top == kEnsemble) {

@@ -7,6 +7,7 @@
 //   status status.json role zxid epoch leader metrics config log_level
 //   ensemble/<id>/{address,role,state,zxid,latency_ms}
 //   sessions/<id>/{owner,timeout_ms,ephemerals,watches}
+//   locks/<path> (control_locks.h)
 //
 // A node is a checksum of its path and type, so it is the same each time it is looked up; whatever
 // the kernel holds is in a table (hold, forget), which also settles two paths with one checksum. A

@@ -11,6 +11,7 @@
 
 #include "ensemble/base/log.h"
 #include "mount/control.h"
+#include "mount/control_locks.h"
 #include "mount/filesystem.h"
 #include "mount/fuse_channel.h"
 #include "mount/fuse_ops.h"
@@ -165,6 +166,10 @@ std::string Mount::State::metrics_text() const {
     text.sample("zkfs_replay_events_total", label + ',' + MetricsText::label("result", result),
                 count);
   }
+  const LockCounts locks = count_locks(door.tree());
+  text.family("zkfs_locks", "gauge", "Advisory locks of the ensemble.");
+  text.sample("zkfs_locks", MetricsText::label("state", "held"), locks.held);
+  text.sample("zkfs_locks", MetricsText::label("state", "waiting"), locks.waiting);
   text.one("zkfs_replay_workers", "gauge", "Processes that replay events.", label,
            std::uint64_t{helper ? helper->living_count() : 0});
   return text.take();

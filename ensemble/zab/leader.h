@@ -32,7 +32,7 @@ struct LearnerStatus {
   ServerId id;
   bool observer = false;
   bool in_step = false;               // up to date with this leader; else on its way
-  Zxid acked;                         // durable there; 0: nothing heard of yet
+  Zxid acked;                         // durable there; 0: nothing heard of; observers do not tell
   std::optional<Instant> round_trip;  // of the last heartbeat that came back
 };
 
