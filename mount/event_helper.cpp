@@ -27,28 +27,26 @@ namespace {
 
 constexpr std::chrono::milliseconds kReapWait{1000};
 
-// Waits for a child's end, `patience` at most. True once it is reaped (or is no child any more).
+// Waits for a worker's end, `patience` at most. True once it has ended; a child is reaped then.
 bool reap(pid_t pid, std::chrono::milliseconds patience) {
   const int handle = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  bool ended = handle < 0;
   if (handle >= 0) {
     pollfd wait{handle, POLLIN, 0};
     while (::poll(&wait, 1, static_cast<int>(patience.count())) < 0 && errno == EINTR) {
     }
+    ended = (wait.revents & POLLIN) != 0;
     ::close(handle);
   }
   const pid_t reaped = ::waitpid(pid, nullptr, WNOHANG);
-  return reaped == pid || (reaped < 0 && errno == ECHILD);
+  return reaped == pid || (ended && reaped < 0 && errno == ECHILD);
 }
 
 }  // namespace
 
 struct EventHelper::State {
-  struct Worker {
-    pid_t pid = 0;    // 0 once it is dead
-    int socket = -1;  // -1 once it is dead
-  };
-
   std::vector<Worker> workers;
+  std::function<void(pid_t)> over;  // of adopted ones
 
   bool send(const Worker& worker, const std::string& bytes) const;
   void bury(Worker& worker);
@@ -69,25 +67,28 @@ void EventHelper::State::bury(Worker& worker) {
   ::kill(pid, SIGKILL);
   if (!reap(pid, kReapWait))
     ZKFS_LOG_WARN(mount, "event worker did not end, left to init pid={}", pid);
+  if (over) over(pid);
 }
 
 void EventHelper::State::end(Worker& worker) {
   if (worker.pid == 0) return;
   ::close(std::exchange(worker.socket, -1));
   const pid_t pid = std::exchange(worker.pid, 0);
-  if (reap(pid, kReapWait)) return;
-  ::kill(pid, SIGKILL);
-  if (!reap(pid, kReapWait))
-    ZKFS_LOG_WARN(mount, "event worker is stuck in a call, left to init pid={}", pid);
+  if (!reap(pid, kReapWait)) {
+    ::kill(pid, SIGKILL);
+    if (!reap(pid, kReapWait))
+      ZKFS_LOG_WARN(mount, "event worker is stuck in a call, left to init pid={}", pid);
+  }
+  if (over) over(pid);
 }
 
 EventHelper::EventHelper(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 EventHelper::~EventHelper() {
   // All sockets first, so that they end side by side.
-  for (State::Worker& worker : state_->workers)
+  for (Worker& worker : state_->workers)
     if (worker.socket >= 0) ::shutdown(worker.socket, SHUT_RDWR);
-  for (State::Worker& worker : state_->workers) state_->end(worker);
+  for (Worker& worker : state_->workers) state_->end(worker);
 }
 
 Expected<std::unique_ptr<EventHelper>> EventHelper::spawn(int workers) {
@@ -112,16 +113,24 @@ Expected<std::unique_ptr<EventHelper>> EventHelper::spawn(int workers) {
   return helper;
 }
 
+std::unique_ptr<EventHelper> EventHelper::adopt(std::vector<Worker> workers,
+                                                std::function<void(pid_t)> over) {
+  std::unique_ptr<EventHelper> helper(new EventHelper(std::make_unique<State>()));
+  helper->state_->workers = std::move(workers);
+  helper->state_->over = std::move(over);
+  return helper;
+}
+
 void EventHelper::attach(const std::string& mountpoint) {
   const std::string order = encode_attach(mountpoint);
-  for (const State::Worker& worker : state_->workers)
+  for (const Worker& worker : state_->workers)
     if (worker.socket >= 0 && !state_->send(worker, order))
       ZKFS_LOG_ERROR(mount, "event worker cannot be told to attach pid={}", worker.pid);
 }
 
 void EventHelper::detach() {
   const std::string order = encode_detach();
-  for (const State::Worker& worker : state_->workers)
+  for (const Worker& worker : state_->workers)
     if (worker.socket >= 0 && !state_->send(worker, order))
       ZKFS_LOG_WARN(mount, "event worker cannot be told to detach pid={}", worker.pid);
 }
@@ -136,7 +145,7 @@ std::size_t EventHelper::worker_count() const {
 
 std::size_t EventHelper::living_count() const {
   std::size_t count = 0;
-  for (const State::Worker& worker : state_->workers) count += worker.pid != 0 ? 1 : 0;
+  for (const Worker& worker : state_->workers) count += worker.pid != 0 ? 1 : 0;
   return count;
 }
 
@@ -159,14 +168,14 @@ bool EventHelper::send(std::size_t worker, const Poke& poke) {
 
 std::vector<int> EventHelper::descriptors() const {
   std::vector<int> descriptors;
-  for (const State::Worker& worker : state_->workers)
+  for (const Worker& worker : state_->workers)
     if (worker.socket >= 0) descriptors.push_back(worker.socket);
   return descriptors;
 }
 
 bool EventHelper::receive(int descriptor,
                           const std::function<void(std::uint64_t token, int error)>& done) {
-  for (State::Worker& worker : state_->workers) {
+  for (Worker& worker : state_->workers) {
     if (worker.socket != descriptor || descriptor < 0) continue;
     for (;;) {
       WorkerDone message;

@@ -70,6 +70,16 @@ class EventHelper {
   // Forks the workers. Must be called while this process has one thread and no /dev/fuse open,
   // after daemonizing: the workers die with the thread that calls it.
   static Expected<std::unique_ptr<EventHelper>> spawn(int workers);
+
+  struct Worker {
+    pid_t pid = 0;    // 0 once it is dead
+    int socket = -1;  // -1 once it is dead
+  };
+
+  // Takes over workers that another process forked (event_zygote.h). `over` is called with the pid
+  // of each that this helper is done with: whoever forked it can reap it.
+  static std::unique_ptr<EventHelper> adopt(std::vector<Worker> workers,
+                                            std::function<void(pid_t)> over);
   // Closes the sockets, which ends the workers, and reaps them (they may be inside a call on the
   // mount: unmount or abort the connection first). Waits a second, kills, waits another one; a
   // worker that even SIGKILL does not free is left to init, which reaps it after this process.

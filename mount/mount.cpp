@@ -231,6 +231,7 @@ Expected<void> Mount::start(std::function<void()> unmounted) {
 void Mount::stop() {
   State& s = *state_;
   if (!std::exchange(s.serving, false)) return;
+  s.door.unsubscribe(&s);
   s.replay.stop();
   if (s.helper) s.helper->detach();
   s.filesystem.stop();

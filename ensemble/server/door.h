@@ -102,6 +102,8 @@ class Door {
   // When it last ceased to be; empty while it is.
   [[nodiscard]] virtual std::optional<Instant> quorum_lost_since() const = 0;
   virtual void subscribe(ChangeSubscriber* subscriber) = 0;
+  // Not from within a call to a subscriber.
+  virtual void unsubscribe(ChangeSubscriber* subscriber) = 0;
 };
 
 }  // namespace zkfs::server

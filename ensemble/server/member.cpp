@@ -579,6 +579,10 @@ void Member::subscribe(ChangeSubscriber* subscriber) {
   state_->subscribers.push_back(subscriber);
 }
 
+void Member::unsubscribe(ChangeSubscriber* subscriber) {
+  std::erase(state_->subscribers, subscriber);
+}
+
 std::vector<zab::LearnerStatus> Member::learners() const {
   return state_->zab.learners();
 }
@@ -598,7 +602,7 @@ MemberStatus Member::status() const {
   status.learners_in_sync = state_->zab.learners_in_step();
   status.znodes = state_->tree->node_count();
   status.data_bytes = state_->tree->data_bytes();
-  status.sessions = state_->tree->sessions().size();
+  status.sessions = state_->tree->session_count();
   status.digest = state_->tree->digest();
   return status;
 }

@@ -112,6 +112,7 @@ class Member final : public Door {
   [[nodiscard]] bool in_quorum() const override;
   [[nodiscard]] std::optional<Instant> quorum_lost_since() const override;
   void subscribe(ChangeSubscriber* subscriber) override;
+  void unsubscribe(ChangeSubscriber* subscriber) override;
 
  private:
   struct State;

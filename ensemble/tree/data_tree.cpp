@@ -106,6 +106,10 @@ std::vector<Session> DataTree::sessions() const {
   return result;
 }
 
+std::size_t DataTree::session_count() const {
+  return std::as_const(state_->tree).sessions().size();
+}
+
 std::vector<Ino> DataTree::ephemerals_of(SessionId id) const {
   const SessionRecord* record = std::as_const(state_->tree).sessions().find(id);
   return record == nullptr ? std::vector<Ino>{} : state_->tree.inos_of(record->ephemerals);

@@ -69,6 +69,7 @@ class DataTree {
   [[nodiscard]] std::optional<Session> find_session(SessionId id) const;
   // In the order of ids.
   [[nodiscard]] std::vector<Session> sessions() const;
+  [[nodiscard]] std::size_t session_count() const;
   // In the order of numbers (the same on every server).
   [[nodiscard]] std::vector<Ino> ephemerals_of(SessionId id) const;
   // Containers that once had children and have none, and TTL znodes without children: candidates

@@ -32,6 +32,8 @@ class SessionTable {
   // In the order of ids.
   [[nodiscard]] std::vector<const SessionRecord*> all() const;
 
+  [[nodiscard]] std::size_t size() const { return sessions_.size(); }
+
   // Requires: no session with this id.
   void add(SessionId id, std::uint32_t timeout_ms, const std::string& owner);
   // Forgets the session and its outcomes. Requires: it owns no ephemerals.

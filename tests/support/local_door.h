@@ -89,6 +89,10 @@ class LocalDoor final : public server::Door {
     subscribers_.push_back(subscriber);
   }
 
+  void unsubscribe(server::ChangeSubscriber* subscriber) override {
+    std::erase(subscribers_, subscriber);
+  }
+
  private:
   // In the order of submission; a sync has no request.
   struct Queued {
