@@ -16,6 +16,7 @@
 #include "ensemble/base/checksum.h"
 #include "ensemble/base/log.h"
 #include "mount/control_locks.h"
+#include "mount/view.h"
 
 namespace zkfs::mount {
 
@@ -137,7 +138,7 @@ std::optional<bool> Control::is_directory_at(std::string_view path) const {
     if (top.empty() || has(kDirectories, top)) return true;
     return has(kFiles, top) ? std::optional(false) : std::nullopt;
   }
-  if (top == kLocks) return LockListing(door_.tree()).is_directory(rest);
+  if (top == kLocks) return LockListing(door_.tree(), root_).is_directory(rest);
   const auto [name, file] = split(rest);
   const bool member = top == kEnsemble && member_named(name);
   if (!member && !(top == kSessions && session_named(name))) return {};
@@ -170,7 +171,7 @@ std::vector<Control::Entry> Control::list(NodeId directory) const {
     for (const std::string_view name : kFiles) add(name, false);
     for (const std::string_view name : kDirectories) add(name, true);
   } else if (top == kLocks) {
-    for (const auto& [name, is_directory] : LockListing(door_.tree()).list(rest)) {
+    for (const auto& [name, is_directory] : LockListing(door_.tree(), root_).list(rest)) {
       add(name, is_directory);
     }
   } else if (!rest.empty()) {
@@ -198,14 +199,14 @@ std::string Control::text_of_session(const tree::Session& session, std::string_v
   if (file == "watches") return "0\n";
   std::string text;
   for (const Ino ino : door_.tree().ephemerals_of(session.id)) {
-    fmt::format_to(std::back_inserter(text), "{}\n", door_.tree().path_of(ino));
+    if (const auto path = path_from(door_.tree(), root_, ino)) text += *path + '\n';
   }
   return text;
 }
 
 std::string Control::text_at(std::string_view path) const {
   const auto [top, rest] = split(path);
-  if (top == kLocks) return LockListing(door_.tree()).text(rest);
+  if (top == kLocks) return LockListing(door_.tree(), root_).text(rest);
   if (!rest.empty()) {
     const auto [name, file] = split(rest);
     if (top == kEnsemble) {

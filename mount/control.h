@@ -45,6 +45,9 @@ class Control {
 
   Control(const server::Door& door, ControlFiles files) : door_(door), files_(std::move(files)) {}
 
+  // The znode that is mounted: what is told of znodes stays below it, and paths begin there.
+  void set_root(Ino root) { root_ = root; }
+
   // The control directory itself. Always there, needs not be held.
   static NodeId directory() { return node_id(Face::kControl, 1); }
 
@@ -87,6 +90,7 @@ class Control {
 
   const server::Door& door_;
   ControlFiles files_;
+  Ino root_ = kRootIno;
   std::unordered_map<NodeId, Entry> held_;
 };
 

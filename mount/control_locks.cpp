@@ -31,11 +31,14 @@ std::uint64_t server_of(SessionId session) {
 
 }  // namespace
 
-LockListing::LockListing(const tree::DataTree& tree) : tree_(tree) {
+LockListing::LockListing(const tree::DataTree& tree, Ino root) : tree_(tree) {
   for (const Ino ino : tree.locked()) {
-    const bool there = ino == kRootIno || tree.find(ino).has_value();
-    locked_.emplace(
-        there ? shown_path(tree, directory_node(ino)) : fmt::format("{}/{}", kRemoved, ino), ino);
+    if (!tree.find(ino)) {
+      // Nobody knows any more where it was.
+      if (root == kRootIno) locked_.emplace(fmt::format("{}/{}", kRemoved, ino), ino);
+    } else if (tree.is_ancestor(root, ino)) {
+      locked_.emplace(shown_path(tree, directory_node(ino), directory_node(root)), ino);
+    }
   }
 }
 

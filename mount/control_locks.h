@@ -19,7 +19,8 @@ namespace zkfs::mount {
 
 class LockListing {
  public:
-  explicit LockListing(const tree::DataTree& tree);
+  // Of the znodes below `root`, from where paths count.
+  LockListing(const tree::DataTree& tree, Ino root);
 
   // Paths are without `locks/` and without a leading '/'; empty: the directory `locks`. True for a
   // directory, false for a file, nothing if there is none.

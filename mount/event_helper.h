@@ -9,9 +9,9 @@
 // strays into filesystems mounted on top, and reaches parents by file handle (open_by_handle_at):
 // ESTALE there means that the kernel does not hold that directory, so nobody can be watching, and
 // the poke is skipped without a request. It dies with the daemon (PDEATHSIG, end of the socket) and
-// holds nothing of it: all descriptors but its socket are closed. Several workers (processes), forked
-// ahead of need, because later it is too late: one that is stuck on a locked directory is missed, no
-// more, as long as another is idle (replay_queue.h decides who gets what).
+// holds nothing of it: all descriptors but its socket are closed. Several workers (processes),
+// forked ahead of need, because later it is too late: one that is stuck on a locked directory is
+// missed, no more, as long as another is idle (replay_queue.h decides who gets what).
 //
 // A worker touches nothing but the clone it was told to attach. So with several mounts in one
 // process, each with a helper of its own, no request of one's worker ever reaches another's mount,
@@ -48,7 +48,7 @@ struct Poke {
     kMakeDirectory,   // mkdirat: CREATE,ISDIR
     kUnlink,          // unlinkat: DELETE, DELETE_SELF
     kRemoveDirectory,
-    kRename,  // renameat(parent/name -> other_parent/other_name): MOVED_FROM, MOVED_TO, MOVE_SELF
+    kRename,    // renameat(parent/name -> other_parent/other_name): MOVED_FROM, MOVED_TO, MOVE_SELF
     kReplace,   // as kRename, of a node that ends with it: then looked at under its new name, which
                 // leads elsewhere by now: DELETE_SELF
     kExchange,  // renameat2(RENAME_EXCHANGE)

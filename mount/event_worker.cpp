@@ -170,6 +170,7 @@ int create_file(int directory, const char* name, bool with_data) {
 
 int replace(int from, const char* name, int to, const char* new_name) {
   if (::renameat(from, name, to, new_name) != 0) return errno;
+
   // The kernel finds that the name leads to another node, and lets go of this one.
   struct statx now {};
 

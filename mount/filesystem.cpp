@@ -227,6 +227,7 @@ void Filesystem::find_root(const tree::DataTree& tree) {
   const auto znode = tree.find_path(parts_.options.root);
   if (znode) root_ = znode->ino;
   parts_.inodes.set_root(directory_node(root_));
+  parts_.control.set_root(root_);
   if (root_ && root_ != kRootIno) {
     ZKFS_LOG_INFO(mount, "{} shows {}", parts_.options.mountpoint, parts_.options.root);
   }

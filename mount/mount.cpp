@@ -166,10 +166,10 @@ std::string Mount::State::metrics_text() const {
     text.sample("zkfs_replay_events_total", label + ',' + MetricsText::label("result", result),
                 count);
   }
-  const LockCounts locks = count_locks(door.tree());
+  const LockCounts all_locks = count_locks(door.tree());
   text.family("zkfs_locks", "gauge", "Advisory locks of the ensemble.");
-  text.sample("zkfs_locks", MetricsText::label("state", "held"), locks.held);
-  text.sample("zkfs_locks", MetricsText::label("state", "waiting"), locks.waiting);
+  text.sample("zkfs_locks", MetricsText::label("state", "held"), all_locks.held);
+  text.sample("zkfs_locks", MetricsText::label("state", "waiting"), all_locks.waiting);
   text.one("zkfs_replay_workers", "gauge", "Processes that replay events.", label,
            std::uint64_t{helper ? helper->living_count() : 0});
   return text.take();

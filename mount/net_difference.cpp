@@ -90,7 +90,7 @@ class Leavings {
     Change change;
     Ino old_parent;
     std::size_t waits_for = 0;
-    std::vector<Rank> waiting;  // for this one
+    std::vector<Rank> waiting;     // for this one
     std::optional<Rank> occupant;  // whoever has to leave the name this one takes
     bool gone = false;
   };

@@ -105,10 +105,9 @@ void OwnerSessions::end(const Shared& session) {
 
 bool OwnerSessions::own(SessionId session) const {
   const auto is_it = [session](const auto& entry) { return entry.second->id() == session; };
-  return std::ranges::any_of(processes_,
-                             [session](const auto& entry) {
-                               return entry.second.session->id() == session;
-                             }) ||
+  return std::ranges::any_of(
+             processes_,
+             [session](const auto& entry) { return entry.second.session->id() == session; }) ||
          std::ranges::any_of(files_, is_it) || std::ranges::any_of(ending_, is_it);
 }
 

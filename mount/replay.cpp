@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of this mount's own changes is replayed. The kernel fired the event itself, except where it
 // did not ask for the change: a znode that became a directory (it was asked for a child) or a file
-// (it was asked for an attribute); the ephemerals of a session that ended. And except where an older poke about the same name is still
-// pending: it comes after the kernel's own event, so that the last event would tell of the state
-// before the last change; then the local change is shown once more, behind it.
+// (it was asked for an attribute); the ephemerals of a session that ended. And except where an
+// older poke about the same name is still pending: it comes after the kernel's own event, so that
+// the last event would tell of the state before the last change; then the local change is shown
+// once more, behind it.
 #include "mount/replay.h"
 
 #include <errno.h>
@@ -204,8 +205,9 @@ void Replay::State::arm(std::size_t worker) {
       });
 }
 
-// Takes in what the worker has finished; true if anything. Done before each of its requests is looked at: it tells
-// of a poke's end before it begins the next one, so the request then belongs to queue.current().
+// Takes in what the worker has finished; true if anything. Done before each of its requests is
+// looked at: it tells of a poke's end before it begins the next one, so the request then belongs to
+// queue.current().
 bool Replay::State::drain(std::size_t worker) {
   const int descriptor = helper->descriptor(worker);
   if (descriptor < 0) return false;

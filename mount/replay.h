@@ -11,9 +11,11 @@
 // rename ends them:
 //   their directories        MOVED_FROM tmp, MOVED_TO f; then, if the kernel holds f: MODIFY f,
 //                            OPEN f, CLOSE_WRITE f
-//   a watch on f             ATTRIB, as locally; then MODIFY, OPEN, CLOSE_WRITE (locally DELETE_SELF
+//   a watch on f             ATTRIB, as locally; then MODIFY, OPEN, CLOSE_WRITE (locally
+//   DELETE_SELF
 //                            and IGNORED); further changes of f show
-//   a watch on tmp           MOVE_SELF, as locally; then DELETE_SELF, IGNORED: its znode is gone (by
+//   a watch on tmp           MOVE_SELF, as locally; then DELETE_SELF, IGNORED: its znode is gone
+//   (by
 //                            its last close, if it is open)
 //   f was a symlink and is a file now, or the other way round: a watch on f gets ATTRIB,
 //                            DELETE_SELF, IGNORED, as locally
@@ -56,8 +58,8 @@ class Replay {
          OwnSession own_session = nullptr);
   ~Replay();
 
-  // From the change feed. This mount's own changes are skipped, except what the kernel could not see by
-  // itself (see replay.cpp).
+  // From the change feed. This mount's own changes are skipped, except what the kernel could not
+  // see by itself (see replay.cpp).
   void applied(const server::AppliedTxn& txn);
   // The net difference of two trees, for whatever the kernel holds.
   void replaced(const tree::DataTree& before, const tree::DataTree& after);

@@ -223,9 +223,8 @@ class Halves {
     const bool directory = S_ISDIR(move_.subject.type);
     const auto znode =
         directory ? world_.tree.find(ino_of(move_.subject.node)) : std::optional<tree::Znode>();
-    ReplayItem leave =
-        item(directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink, poke_.parent,
-             poke_.name, move_.subject);
+    ReplayItem leave = item(directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink,
+                            poke_.parent, poke_.name, move_.subject);
     if (znode) {
       leave.poke.kind = Poke::Kind::kRename;
       leave.poke.other_parent = directory_node(znode->parent);

@@ -185,6 +185,14 @@ fuse_entry_param entry(const tree::Znode& znode, NodeId node) {
   return param;
 }
 
+std::optional<std::string> path_from(const tree::DataTree& tree, Ino root, Ino ino) {
+  const std::string path = tree.path_of(ino);
+  if (path.empty()) return {};
+  if (!root || root == kRootIno) return path;
+  if (!tree.is_ancestor(root, ino)) return {};
+  return ino == root ? "/" : path.substr(tree.path_of(root).size());
+}
+
 std::string shown_name(std::string_view name) {
   return needs_escape(name) ? encode(name) : std::string(name);
 }

@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,10 @@ tree::AclList acl_for(const Ownership& ownership, bool directory, const tree::Ac
 
 // An entry reply: attributes, timeouts 0, generation 0.
 fuse_entry_param entry(const tree::Znode& znode, NodeId node);
+
+// The path of a znode, counted from `root`; nothing if it is not there or not below `root`. Names
+// as they are in the ensemble.
+std::optional<std::string> path_from(const tree::DataTree& tree, Ino root, Ino ino);
 
 // A name that a ZooKeeper client chose and the mount cannot show as it is (it would read as a
 // marker, an alias, `.@data`, or is longer than 255 bytes) shows percent-escaped; the inverse finds

@@ -7,6 +7,8 @@
 #include <fmt/core.h>
 #include <time.h>
 
+#include "mount/view.h"
+
 namespace zkfs::mount {
 
 namespace {
@@ -84,12 +86,8 @@ Text acl_text(const Znode& znode) {
   return tree::to_text(open ? tree::open_acl() : *znode.acl);
 }
 
-// Counted from the root of the mount.
 Text path_text(const Znode& znode, const XattrContext& context) {
-  const std::string path = context.tree.path_of(znode.ino);
-  if (!context.root || context.root == kRootIno) return path;
-  const std::string root = context.tree.path_of(context.root);
-  return path == root ? "/" : path.substr(root.size());
+  return path_from(context.tree, context.root, znode.ino);
 }
 
 // The fencing token: the grant of the youngest of the locks held.

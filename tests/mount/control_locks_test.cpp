@@ -32,14 +32,14 @@ class Locks : public testing::Test {
 
   [[nodiscard]] std::string listed(std::string_view path) const {
     std::string text;
-    for (const auto& [name, directory] : LockListing(door_.tree()).list(path)) {
+    for (const auto& [name, directory] : LockListing(door_.tree(), kRootIno).list(path)) {
       text += name + (directory ? "/ " : " ");
     }
     return text;
   }
 
   [[nodiscard]] std::string text(std::string_view path) const {
-    return LockListing(door_.tree()).text(path);
+    return LockListing(door_.tree(), kRootIno).text(path);
   }
 
   test::LocalDoor door_;
@@ -48,7 +48,7 @@ class Locks : public testing::Test {
 };
 
 TEST_F(Locks, WithoutAnyTheDirectoryIsEmpty) {
-  EXPECT_EQ(LockListing(door_.tree()).is_directory(""), std::optional(true));
+  EXPECT_EQ(LockListing(door_.tree(), kRootIno).is_directory(""), std::optional(true));
   EXPECT_EQ(listed(""), "");
 }
 
@@ -79,14 +79,14 @@ TEST_F(Locks, LieInTheDirectoriesOfTheirPaths) {
   EXPECT_EQ(listed(""), "app/ app-2 ");
   EXPECT_EQ(listed("app"), "job ");
   EXPECT_NE(text("app/job"), "");
-  EXPECT_EQ(LockListing(door_.tree()).is_directory("app/job/x"), std::nullopt);
-  EXPECT_EQ(LockListing(door_.tree()).is_directory("ap"), std::nullopt);
+  EXPECT_EQ(LockListing(door_.tree(), kRootIno).is_directory("app/job/x"), std::nullopt);
+  EXPECT_EQ(LockListing(door_.tree(), kRootIno).is_directory("ap"), std::nullopt);
 }
 
 TEST_F(Locks, OfADirectoryWithLockedOnesBelowAreAFileInIt) {
   const Ino app = make("app");
   lock(app);
-  EXPECT_EQ(LockListing(door_.tree()).is_directory("app"), std::optional(false));
+  EXPECT_EQ(LockListing(door_.tree(), kRootIno).is_directory("app"), std::optional(false));
   lock(make("job", app));
   EXPECT_EQ(listed(""), "app/ ");
   EXPECT_EQ(listed("app"), ".@lock job ");
