@@ -8,6 +8,7 @@
 #include <atomic>
 #include <fstream>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include <fmt/core.h>
@@ -153,7 +154,9 @@ TEST_F(Locks, FiftyContendersNeverOverlapAndLoseNothingThoughANodeDies) {
                                         scratch + "/log"));
   }
   const auto counter = [&](int node) {
-    return std::atoi(read_file(cluster.mnt(node, "counter")).c_str());
+    int value = 0;
+    std::istringstream(read_file(cluster.mnt(node, "counter"))) >> value;
+    return value;
   };
   const int witness = victim % 3 + 1;
   ASSERT_TRUE(eventually([&] { return counter(witness) > kTarget / 2; }, Seconds(90)));
