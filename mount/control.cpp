@@ -94,6 +94,12 @@ std::optional<Control::Entry> Control::at(NodeId node) const {
   return it->second;
 }
 
+std::vector<Control::Entry> Control::all_held() const {
+  std::vector<Entry> all;
+  for (const auto& [node, entry] : held_) all.push_back(entry);
+  return all;
+}
+
 void Control::hold(const Entry& entry) {
   if (entry.node != directory()) held_.try_emplace(entry.node, entry);
 }

@@ -58,6 +58,8 @@ class Control {
 
   // The kernel has the node from here on: only what is held can be asked for below.
   void hold(const Entry& entry);
+  // What is held.
+  [[nodiscard]] std::vector<Entry> all_held() const;
   // The kernel has it no more.
   void forget(NodeId node);
 

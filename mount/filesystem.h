@@ -42,6 +42,12 @@
 #include "mount/view.h"
 #include "mount/xattr.h"
 
+namespace zkfs::handover {
+class Directory;
+class File;
+class Mount;
+}  // namespace zkfs::handover
+
 namespace zkfs::mount {
 
 class Filesystem {
@@ -78,6 +84,12 @@ class Filesystem {
   // Finds the znode that is shown as the whole (option root), if it is there by now. Until then the
   // mount is an empty directory in which nothing can be made.
   void find_root(const tree::DataTree& tree);
+  // --- for the daemon that takes this one's place, and there (handover.cpp) ---
+  // False: a commit is under way.
+  [[nodiscard]] bool settled();
+  void save(handover::Mount& out);
+  void restore(const handover::Mount& in);
+
   // No further commit, timer or completion of this filesystem's does anything.
   void stop();
 
@@ -251,6 +263,10 @@ class Filesystem {
   void lock_file(Reply reply, Handle handle, Locks::Who who, Locks::What what);
   void read_anew(OpenFile& file);
   void release_locks(const OpenFile& file, const fuse_file_info& info);
+
+  // --- handover ---
+  void save(const OpenFile& file, handover::File& out) const;
+  OpenFile restore(const handover::File& in) const;
 
   // --- commits (filesystem_commit.cpp) ---
   using Committed = std::move_only_function<void(int error)>;

@@ -28,8 +28,21 @@ constexpr unsigned kMaxWriteBytes = 1024 * 1024;
 // single busy script exhausts.
 constexpr unsigned kBackgroundMax = 512;
 
+// Of the channel that takes a connection over, while libfuse is shown the INIT that the kernel had
+// an answer to long ago.
+thread_local bool answer_is_old = false;
+
+// FUSE_NOTIFY_RESEND, since kernel 6.9; Debian 12's headers are older.
+constexpr int kNotifyResend = 7;
+constexpr std::uint32_t kHasResend = 1U << 7U;  // FUSE_HAS_RESEND, in flags2 of INIT
+
 // The reply to INIT is the only one of its size, and the first.
 ssize_t write_reply(int fd, struct iovec* parts, int count, void* /*user*/) {
+  if (answer_is_old) {
+    ssize_t length = 0;
+    for (int i = 0; i < count; ++i) length += static_cast<ssize_t>(parts[i].iov_len);
+    return length;
+  }
   if (count == 2 && parts[1].iov_len == sizeof(fuse_init_out)) {
     auto* init = static_cast<fuse_init_out*>(parts[1].iov_base);
     if (init->major == FUSE_KERNEL_VERSION && init->max_write == kMaxWriteBytes) {
@@ -107,8 +120,61 @@ Expected<void> FuseChannel::answer_init() {
   return {};
 }
 
+Expected<void> FuseChannel::take_over(std::string_view init) {
+  init_ = init;
+  std::string copy(init);
+  fuse_buf buffer{};
+  buffer.mem = copy.data();
+  buffer.size = copy.size();
+  answer_is_old = true;
+  fuse_session_process_buf(session_, &buffer);
+  answer_is_old = false;
+  if (fuse_session_exited(session_) != 0) {
+    return std::unexpected(Problem{"libfuse refused the connection of the daemon before this one"});
+  }
+  fuse_out_header resend{};
+  resend.len = sizeof resend;
+  resend.error = kNotifyResend;
+  if (::write(descriptor_.native_handle(), &resend, sizeof resend) != sizeof resend) {
+    return std::unexpected(Problem{
+        fmt::format("asking the kernel for unanswered requests: {}; it must be 6.9 or newer",
+                    std::strerror(errno))});
+  }
+  return {};
+}
+
 void FuseChannel::serve() {
+  paused_ = false;
   wait();
+}
+
+void FuseChannel::pause() {
+  paused_ = true;
+  asio::error_code ignored;
+  descriptor_.cancel(ignored);
+}
+
+Expected<int> FuseChannel::inheritable() const {
+  // flags2 of fuse_init_in, behind the header: major, minor, max_readahead, flags, flags2.
+  constexpr std::size_t kFlags2 = sizeof(fuse_in_header) + 4 * sizeof(std::uint32_t);
+  std::uint32_t flags2 = 0;
+  if (init_.size() >= kFlags2 + sizeof flags2) {
+    std::memcpy(&flags2, init_.data() + kFlags2, sizeof flags2);
+  }
+  if ((flags2 & kHasResend) == 0) {
+    return std::unexpected(Problem{
+        "this kernel cannot send unanswered requests again (6.9 can): stop and start instead"});
+  }
+  // Without FD_CLOEXEC.
+  const int copy = ::fcntl(session_fd(), F_DUPFD, 0);
+  if (copy < 0) {
+    return std::unexpected(Problem{fmt::format("dup of /dev/fuse: {}", std::strerror(errno))});
+  }
+  return copy;
+}
+
+int FuseChannel::session_fd() const {
+  return const_cast<asio::posix::stream_descriptor&>(descriptor_).native_handle();
 }
 
 void FuseChannel::wait() {
@@ -121,6 +187,7 @@ void FuseChannel::wait() {
 void FuseChannel::pump() {
   const auto alive = alive_;
   for (int i = 0; i < kBatchMax; ++i) {
+    if (paused_) return;
     const bool more = receive();
     if (!*alive) return;
     if (fuse_session_exited(session_) != 0) {
@@ -142,6 +209,9 @@ bool FuseChannel::receive() {
       ZKFS_LOG_ERROR(mount, "reading /dev/fuse: {}", std::strerror(-length));
     }
     return false;
+  }
+  if (init_.empty()) {
+    init_.assign(static_cast<const char*>(buffer_.mem), static_cast<std::size_t>(length));
   }
   fuse_session_process_buf(session_, &buffer_);
   return true;

@@ -8,6 +8,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -34,8 +36,19 @@ class FuseChannel {
   // Answers the kernel's INIT, waiting for it (it is there once mount(2) has returned). Fails if
   // the kernel does not send one, or speaks a protocol too old.
   Expected<void> answer_init();
-  // Serves requests from the event loop until destroyed.
+  // Instead, on a connection that another daemon began: `init` is what it was asked. Whatever that
+  // one had taken and not answered comes again.
+  Expected<void> take_over(std::string_view init);
+
+  // The kernel's INIT request, as it came.
+  [[nodiscard]] const std::string& init() const { return init_; }
+
+  // Serves requests from the event loop until destroyed, or paused.
   void serve();
+  // No further request is taken; the kernel keeps them.
+  void pause();
+  // A copy of the descriptor that survives exec.
+  [[nodiscard]] Expected<int> inheritable() const;
 
   // What the filesystem asks for in INIT; to be called from fuse_lowlevel_ops::init.
   static void negotiate(fuse_conn_info& connection);
@@ -43,6 +56,7 @@ class FuseChannel {
  private:
   FuseChannel(asio::io_context& context, std::function<void()> ended);
 
+  [[nodiscard]] int session_fd() const;
   void wait();
   // Handles requests until there are none, or enough for one turn of the loop.
   void pump();
@@ -53,6 +67,8 @@ class FuseChannel {
   std::function<void()> ended_;
   fuse_session* session_ = nullptr;
   fuse_buf buffer_{};
+  std::string init_;
+  bool paused_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

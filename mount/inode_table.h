@@ -17,6 +17,10 @@
 
 #include "mount/node_id.h"
 
+namespace zkfs::handover {
+class Mount;
+}
+
 namespace zkfs::mount {
 
 class InodeTable {
@@ -94,6 +98,10 @@ class InodeTable {
   }
 
   [[nodiscard]] std::size_t size() const { return counts_.size(); }
+
+  // For the daemon that takes this one's place, and there (handover.cpp).
+  void save(handover::Mount& out) const;
+  void restore(const handover::Mount& in);
 
  private:
   struct Adopted {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 #include <vector>
@@ -44,6 +45,7 @@ void Locks::lock(Reply reply, Who who, What what, Granted granted) {
   gate_.admit(
       std::move(reply),
       [this, who, what, granted = std::move(granted)](Reply admitted) mutable {
+        if (take_over(admitted, who, what, granted)) return;
         const std::uint64_t request = ++last_request_;
         Waiting& waiting = waiting_[request];
         waiting.who = who;
@@ -52,22 +54,48 @@ void Locks::lock(Reply reply, Who who, What what, Granted granted) {
         Asked& asked = asked_[key(who)];
         asked.process = who.process;
         asked.last_request = request;
-        Parking::Terms terms;
-        if (what.wait) terms.on_signal = [this, request] { return interrupted(request); };
-        if (what.wait && wait_max_.count() > 0) {
-          terms.deadline = now_() + wait_max_;
-          terms.deadline_error = ETIMEDOUT;
-        }
         // Parking may answer at once (the mount stops) and forget the request before it is sent.
         const Parking::Id parked = parking_.park(
             std::move(admitted), [this, request](Parking::Why) { cancel(request); },
-            std::move(terms));
+            terms_of(request, what));
         const auto it = waiting_.find(request);
         if (it == waiting_.end() || it->second.cancelled) return;
         it->second.parked = parked;
         ask(request);
       },
       ENOLCK, true);
+}
+
+Parking::Terms Locks::terms_of(std::uint64_t request, const What& what) {
+  Parking::Terms terms;
+  if (what.wait) terms.on_signal = [this, request] { return interrupted(request); };
+  if (what.wait && wait_max_.count() > 0) {
+    terms.deadline = now_() + wait_max_;
+    terms.deadline_error = ETIMEDOUT;
+  }
+  return terms;
+}
+
+bool Locks::take_over(Reply& reply, const Who& who, const What& what, Granted& granted) {
+  const auto it = std::ranges::find_if(waiting_, [&](const auto& entry) {
+    const Waiting& waiting = entry.second;
+    return waiting.parked == 0 && waiting.queued && waiting.who == who &&
+           waiting.what.mode == what.mode && waiting.what.range.first == what.range.first &&
+           waiting.what.range.last == what.range.last;
+  });
+  if (it == waiting_.end()) return false;
+  const std::uint64_t request = it->first;
+  it->second.granted = std::move(granted);
+  it->second.parked = parking_.park(
+      std::move(reply), [this, request](Parking::Why) { cancel(request); },
+      terms_of(request, what));
+  const auto place = door_.tree().lock_of_request(who.ino, session_.id(), request);
+  if (!place) {
+    ask(request);
+  } else if (!place->waiting) {
+    grant(request, door_.tree());
+  }
+  return true;
 }
 
 void Locks::ask(std::uint64_t request) {
@@ -125,6 +153,8 @@ void Locks::grant(std::uint64_t request, const tree::DataTree& tree) {
     if (!held && !it->second.cancelled) ask(request);
     return;
   }
+  // Taken over from another daemon, and the kernel has not asked again yet.
+  if (it->second.parked == 0) return;
   Waiting waiting = std::move(it->second);
   waiting_.erase(it);
   Reply reply = parking_.take(waiting.parked);

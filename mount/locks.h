@@ -28,6 +28,10 @@
 #include "mount/quorum_gate.h"
 #include "mount/reply.h"
 
+namespace zkfs::handover {
+class Mount;
+}
+
 namespace zkfs::mount {
 
 class Locks {
@@ -88,6 +92,13 @@ class Locks {
 
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
+  // --- for the daemon that takes this one's place, and there (handover.cpp) ---
+  // False: the ensemble has yet to say something about a lock.
+  [[nodiscard]] bool settled() const;
+  void save(handover::Mount& out) const;
+  // What waited goes on waiting; the kernel asks again, and finds its place in the queue.
+  void restore(const handover::Mount& in);
+
  private:
   using Key = std::tuple<std::uint64_t, tree::LockSpace, std::uint64_t>;
 
@@ -105,6 +116,10 @@ class Locks {
     pid_t process = 0;
     std::uint64_t last_request = 0;
   };
+
+  // A waiter of the daemon before this one, whom the kernel has sent again.
+  bool take_over(Reply& reply, const Who& who, const What& what, Granted& granted);
+  Parking::Terms terms_of(std::uint64_t request, const What& what);
 
   static Key key(const Who& who) { return {who.ino.value, who.space, who.owner}; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount/mount.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "mount/filesystem.h"
 #include "mount/fuse_channel.h"
 #include "mount/fuse_ops.h"
+#include "mount/handover.pb.h"
 #include "mount/inode_table.h"
 #include "mount/locks.h"
 #include "mount/metrics.h"
@@ -114,6 +116,28 @@ struct Mount::State final : server::ChangeSubscriber {
     if (serving) filesystem.quorum_changed(in_quorum);
   }
 
+  void subscribe() {
+    filesystem.find_root(door.tree());
+    if (options.root != "/" && !door.tree().find_path(options.root)) {
+      ZKFS_LOG_WARN(mount, "root={}: there is no such znode yet; {} is empty until it is made",
+                    options.root, options.mountpoint);
+    }
+    serving = true;
+    door.subscribe(this);
+    session.on_lost([this](SessionId lost) {
+      filesystem.session_lost(lost);
+      locks.session_lost(lost);
+    });
+  }
+
+  void serve(std::function<void()> when_unmounted) {
+    unmounted = std::move(when_unmounted);
+    channel->serve();
+    point.watch([this] { ended(); });
+    if (helper) helper->attach(options.mountpoint);
+    replay.start();
+  }
+
   void ended() {
     if (!serving || !unmounted) return;
     asio::post(context, [call = std::exchange(unmounted, nullptr)] { call(); });
@@ -207,24 +231,55 @@ Expected<void> Mount::start(std::function<void()> unmounted) {
     s.channel.reset();
     return std::unexpected(answered.error());
   }
-  s.filesystem.find_root(s.door.tree());
-  if (s.options.root != "/" && !s.door.tree().find_path(s.options.root)) {
-    ZKFS_LOG_WARN(mount, "root={}: there is no such znode yet; {} is empty until it is made",
-                  s.options.root, s.options.mountpoint);
-  }
-  s.serving = true;
-  s.unmounted = std::move(unmounted);
-  s.door.subscribe(&s);
-  s.session.on_lost([&s](SessionId lost) {
-    s.filesystem.session_lost(lost);
-    s.locks.session_lost(lost);
-  });
+  s.subscribe();
   s.session.start();
-  s.channel->serve();
-  s.point.watch([&s] { s.ended(); });
-  if (s.helper) s.helper->attach(s.options.mountpoint);
-  s.replay.start();
+  s.serve(std::move(unmounted));
   ZKFS_LOG_INFO(mount, "mounted at {}", s.options.mountpoint);
+  return {};
+}
+
+void Mount::pause() {
+  if (state_->serving) state_->channel->pause();
+}
+
+void Mount::go_on() {
+  if (state_->serving) state_->channel->serve();
+}
+
+bool Mount::settled() {
+  return state_->serving && state_->filesystem.settled();
+}
+
+Expected<void> Mount::hand_over(handover::Mount& out) {
+  State& s = *state_;
+  const auto fuse = s.channel->inheritable();
+  if (!fuse) return std::unexpected(fuse.error());
+  out.set_mountpoint(s.options.mountpoint);
+  out.set_fuse(*fuse);
+  out.set_init(s.channel->init());
+  s.filesystem.save(out);
+  return {};
+}
+
+void Mount::drop_helper() {
+  state_->replay.stop();
+  state_->helper.reset();
+}
+
+Expected<void> Mount::resume(const handover::Mount& in, std::function<void()> unmounted) {
+  State& s = *state_;
+  ZKFS_TRY(s.point.take_over(s.options.mountpoint));
+  ::fcntl(in.fuse(), F_SETFD, FD_CLOEXEC);
+  auto channel =
+      FuseChannel::open(s.context, in.fuse(), fuse_operations(), &s.user, [&s] { s.ended(); });
+  if (!channel) return std::unexpected(channel.error());
+  s.channel = std::move(*channel);
+  s.subscribe();
+  s.filesystem.restore(in);
+  ZKFS_TRY(s.channel->take_over(in.init()));
+  s.serve(std::move(unmounted));
+  ZKFS_LOG_INFO(mount, "took over {} files={} directories={} lock_waiters={}", s.options.mountpoint,
+                in.files_size(), in.directories_size(), in.lock_waiters_size());
   return {};
 }
 

@@ -15,6 +15,10 @@
 #include "ensemble/server/door.h"
 #include "mount/event_helper.h"
 
+namespace zkfs::handover {
+class Mount;
+}
+
 namespace zkfs::mount {
 
 enum class QuorumLoss : std::uint8_t { kDefault, kWait, kStrict };
@@ -81,6 +85,21 @@ class Mount {
   // mount point does not exist, is no directory, or is not empty; /dev/fuse is missing or may not
   // be opened; mount(2) is refused. `unmounted` is called if somebody else unmounts it.
   Expected<void> start(std::function<void()> unmounted);
+
+  // --- an upgrade in place: this process is about to become another program ---
+
+  // No further request is taken from the kernel, until go_on().
+  void pause();
+  void go_on();
+  // True once nothing is under way that the next program could not know of.
+  [[nodiscard]] bool settled();
+  // What the next program needs, and descriptors that survive exec. Requires: settled(). Fails if
+  // the kernel cannot do it; then go_on().
+  Expected<void> hand_over(handover::Mount& out);
+  // There: instead of start().
+  Expected<void> resume(const handover::Mount& in, std::function<void()> unmounted);
+  // Ends the event workers: the last thing before exec.
+  void drop_helper();
 
   // Answers everything that waits (ENOTCONN), stops the replay, unmounts (lazily if in use).
   // Nothing is left hanging.

@@ -172,6 +172,16 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
   return fd;
 }
 
+Expected<void> MountPoint::take_over(const std::string& path) {
+  path_ = path;
+  const auto entry = topmost(path_);
+  if (!entry || entry->type != kType) {
+    return problem(fmt::format("{}: the mount to be taken over is gone", path_));
+  }
+  id_ = entry->id;
+  return {};
+}
+
 std::optional<MountEntry> MountPoint::find() const {
   for (MountEntry& entry : parse_mountinfo(read_mountinfo())) {
     if (entry.id == id_ && entry.type == kType) return entry;

@@ -39,6 +39,8 @@ class MountPoint {
 
   // Checks, repairs, opens /dev/fuse, mounts. Returns the descriptor. Fails as Mount::start says.
   Expected<int> mount(const MountOptions& options);
+  // The mount is there already (of a daemon before this one). Fails if it is not.
+  Expected<void> take_over(const std::string& path);
   // Calls `gone` once when the mount is no longer there.
   void watch(std::function<void()> gone);
   // Unmounts, lazily if it is in use. Nothing if it is not mounted.

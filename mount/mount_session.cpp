@@ -61,6 +61,16 @@ void MountSession::open() {
       });
 }
 
+void MountSession::resume(const server::SessionHandover& session) {
+  const std::uint64_t generation = ++generation_;
+  id_ = session.id;
+  open_ = true;
+  door_.resume_session(session, [this, generation, alive = alive_] {
+    if (*alive) lost(generation);
+  });
+  ZKFS_LOG_INFO(mount, "session {:#x} is taken over", id_);
+}
+
 void MountSession::opened(std::uint64_t generation, const tree::Outcome& outcome) {
   if (stopped_ || generation != generation_ || outcome.error != Error::kOk) return;
   open_ = true;

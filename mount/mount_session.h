@@ -42,6 +42,17 @@ class MountSession {
   // `lost` is called with the id of a session that the ensemble ended, before there is another.
   void on_lost(std::function<void(SessionId)> lost) { on_lost_ = std::move(lost); }
 
+  // Goes on with the session of the daemon before this one, instead of start().
+  void resume(const server::SessionHandover& session);
+
+  // For the one after: requires that it is open and idle().
+  [[nodiscard]] server::SessionHandover hand_over() const { return door_.hand_over(id_); }
+
+  // Nothing asked is unanswered.
+  [[nodiscard]] bool idle() const { return open_ && pending_.empty(); }
+
+  [[nodiscard]] const std::string& owner() const { return owner_; }
+
   // Closes the session. Requests under way are no longer heard of.
   void stop();
   // Closes the session behind the requests made so far, which get their answers; later ones are

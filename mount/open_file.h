@@ -144,6 +144,28 @@ class Handles {
     return slots_[index].value.get();
   }
 
+  // Calls `f(handle, value)` for each.
+  template <typename F>
+  void for_each(F&& f) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].value != nullptr) {
+        f((std::uint64_t{slots_[i].generation} << 32U) | i, *slots_[i].value);
+      }
+    }
+  }
+
+  // A handle that another daemon gave out. Requires: none with its index was added here.
+  void put(std::uint64_t handle, T value) {
+    const auto index = static_cast<std::uint32_t>(handle);
+    while (slots_.size() <= index) {
+      free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+      slots_.emplace_back();
+    }
+    std::erase(free_, index);
+    slots_[index].generation = static_cast<std::uint32_t>(handle >> 32U);
+    slots_[index].value = std::make_unique<T>(std::move(value));
+  }
+
   void erase(std::uint64_t handle) {
     if (find(handle) == nullptr) return;
     Slot& slot = slots_[static_cast<std::uint32_t>(handle)];

@@ -66,13 +66,17 @@ std::expected<OwnerSessions::Shared, int> OwnerSessions::of_process(pid_t pid, p
   process.session =
       make(fmt::format("node {} pid {} {}", door_.status().self, here, command_of(here)));
   const Shared session = process.session;
+  watch(here, std::move(process));
+  return session;
+}
+
+void OwnerSessions::watch(pid_t pid, Process process) {
   process.pidfd->async_wait(
       asio::posix::stream_descriptor::wait_read,
-      [this, alive = alive_, here, of = session.get()](const asio::error_code& error) {
-        if (!error && *alive) exited(here, of);
+      [this, alive = alive_, pid, of = process.session.get()](const asio::error_code& error) {
+        if (!error && *alive) exited(pid, of);
       });
-  processes_[here] = std::move(process);
-  return session;
+  processes_[pid] = std::move(process);
 }
 
 void OwnerSessions::exited(pid_t pid, const MountSession* of) {

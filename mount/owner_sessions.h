@@ -24,6 +24,10 @@
 #include "ensemble/server/door.h"
 #include "mount/mount_session.h"
 
+namespace zkfs::handover {
+class Mount;
+}
+
 namespace zkfs::mount {
 
 class OwnerSessions {
@@ -53,6 +57,13 @@ class OwnerSessions {
 
   [[nodiscard]] std::size_t processes() const { return processes_.size(); }
 
+  // --- for the daemon that takes this one's place, and there (handover.cpp) ---
+  [[nodiscard]] bool settled() const;
+  void save(handover::Mount& out) const;
+  void restore(const handover::Mount& in);
+  // An open session; null if there is none.
+  [[nodiscard]] Shared find(SessionId session) const;
+
  private:
   struct Process {
     Shared session;
@@ -60,6 +71,7 @@ class OwnerSessions {
   };
 
   Shared make(const std::string& owner);
+  void watch(pid_t pid, Process process);
   void exited(pid_t pid, const MountSession* of);
 
   asio::io_context& context_;

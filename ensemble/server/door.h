@@ -59,6 +59,12 @@ struct MemberStatus {
   std::uint64_t digest = 0;
 };
 
+struct SessionHandover {
+  SessionId id;
+  std::uint32_t timeout_ms = 0;
+  std::uint64_t next_xid = 0;  // requests are numbered on: what was decided must not be taken for new
+};
+
 class Door {
  public:
   using Completion = std::move_only_function<void(const tree::Outcome&)>;
@@ -75,6 +81,14 @@ class Door {
                                  Completion opened,
                                  std::function<void()> lost) = 0;
   virtual void close_session(SessionId session, Completion closed) = 0;
+
+  // A process that is replaced by another in its place (the same server, a newer program) hands its
+  // sessions over: what the next one must know to go on with one of them. Requires: it was opened
+  // here, and nothing asked in its name is unanswered.
+  [[nodiscard]] virtual SessionHandover hand_over(SessionId session) const = 0;
+  // Goes on with such a session. `lost` is called as in open_session; also if it has ended by the
+  // time there is a quorum.
+  virtual void resume_session(const SessionHandover& session, std::function<void()> lost) = 0;
 
   // Asks for `operation` in the name of `session`, which was opened here. Never refused for lack of
   // a quorum: it waits (front doors that must not wait ask status() first). Calls `done` exactly

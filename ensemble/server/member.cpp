@@ -243,6 +243,7 @@ void Member::State::on(zab::RoleEffect& e) {
     }
     touch_at = now.monotonic;
     requests.resend_all();
+    requests.check_resumed(*tree);
     unsent_syncs.clear();
     for (const auto& [ticket, sync] : syncs) {
       if (!sync.target) unsent_syncs.push_back(ticket);
@@ -524,6 +525,14 @@ void Member::close_session(SessionId session, Completion closed) {
     return;
   }
   submit(session, Identity{}, CloseSessionRequest{}, std::move(closed));
+}
+
+SessionHandover Member::hand_over(SessionId session) const {
+  return state_->requests.hand_over(session);
+}
+
+void Member::resume_session(const SessionHandover& session, std::function<void()> lost) {
+  state_->requests.resume_session(session, std::move(lost));
 }
 
 std::uint64_t Member::submit(SessionId session,

@@ -101,6 +101,8 @@ class Member final : public Door {
                          Completion opened,
                          std::function<void()> lost) override;
   void close_session(SessionId session, Completion closed) override;
+  [[nodiscard]] SessionHandover hand_over(SessionId session) const override;
+  void resume_session(const SessionHandover& session, std::function<void()> lost) override;
   std::uint64_t submit(SessionId session,
                        Identity identity,
                        Operation operation,

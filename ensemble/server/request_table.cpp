@@ -16,6 +16,31 @@ void RequestTable::open_session(SessionId id,
   ZKFS_CHECK(sessions_.emplace(id, std::move(local)).second, "session {} opened twice", id);
 }
 
+SessionHandover RequestTable::hand_over(SessionId id) const {
+  const auto it = sessions_.find(id);
+  ZKFS_CHECK(it != sessions_.end(), "session {} is handed over, but was not opened here", id);
+  const Local& local = it->second;
+  ZKFS_CHECK(local.waiting.empty(), "session {} is handed over with {} requests unanswered", id,
+             local.waiting.size());
+  return {.id = id, .timeout_ms = local.timeout_ms, .next_xid = local.next_xid};
+}
+
+void RequestTable::resume_session(const SessionHandover& session, std::function<void()> lost) {
+  open_session(session.id, session.timeout_ms, std::move(lost));
+  Local& local = sessions_.at(session.id);
+  local.create_sent = true;
+  local.resumed = true;
+  local.next_xid = session.next_xid;
+}
+
+void RequestTable::check_resumed(const tree::DataTree& tree) {
+  std::vector<SessionId> gone;
+  for (auto& [id, local] : sessions_) {
+    if (std::exchange(local.resumed, false) && !tree.find_session(id)) gone.push_back(id);
+  }
+  for (const SessionId id : gone) session_closed(id);
+}
+
 std::vector<SessionId> RequestTable::sessions() const {
   std::vector<SessionId> result;
   for (const auto& [id, local] : sessions_) result.push_back(id);

@@ -37,6 +37,13 @@ class RequestTable {
 
   void open_session(SessionId id, std::uint32_t timeout_ms, std::function<void()> lost);
 
+  // See door.h.
+  [[nodiscard]] SessionHandover hand_over(SessionId id) const;
+  void resume_session(const SessionHandover& session, std::function<void()> lost);
+  // This server is in step with a leader: sessions that were resumed and are not in the tree have
+  // ended meanwhile.
+  void check_resumed(const tree::DataTree& tree);
+
   [[nodiscard]] bool is_local(SessionId id) const { return sessions_.contains(id); }
 
   // All local sessions, for touching.
@@ -76,6 +83,7 @@ class RequestTable {
     // it means that it may have been there and ended, taking the outcomes of its requests along.
     bool create_sent = false;
     bool closing = false;
+    bool resumed = false;  // and not yet seen to have lived on
     std::uint64_t next_xid = 1;
     std::set<Xid> waiting;
   };

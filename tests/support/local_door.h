@@ -68,6 +68,15 @@ class LocalDoor final : public server::Door {
                          Completion opened,
                          std::function<void()> lost) override;
   void close_session(SessionId session, Completion closed) override;
+
+  [[nodiscard]] server::SessionHandover hand_over(SessionId session) const override {
+    return {.id = session, .timeout_ms = 10'000, .next_xid = xids_ + 1};
+  }
+
+  void resume_session(const server::SessionHandover& session, std::function<void()> lost) override {
+    lost_[session.id] = std::move(lost);
+  }
+
   std::uint64_t submit(SessionId session,
                        server::Identity identity,
                        server::Operation operation,
