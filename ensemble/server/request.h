@@ -150,7 +150,7 @@ struct LockRequest {
   Ino ino;
   tree::LockSpace space = tree::LockSpace::kFlock;
   tree::LockMode mode = tree::LockMode::kShared;
-  tree::LockRange range;
+  tree::LockRange range{};
   std::uint64_t owner = 0;    // who in the session: an open file (flock), a process (fcntl)
   std::uint64_t request = 0;  // chosen by who asks, different in each, from 1
   std::uint32_t pid = 0;      // for people and F_GETLK only
@@ -162,7 +162,7 @@ struct LockRequest {
 struct UnlockRequest {
   Ino ino;
   tree::LockSpace space = tree::LockSpace::kFlock;
-  tree::LockRange range;
+  tree::LockRange range{};
   std::uint64_t owner = 0;
 };
 

@@ -34,7 +34,7 @@ struct LockView {
   Ino ino;
   LockSpace space = LockSpace::kFlock;
   LockMode mode = LockMode::kShared;
-  LockRange range;
+  LockRange range{};
   // Who: the mount's session and, chosen by the mount, an open file (flock) or the file table of a
   // process (fcntl).
   SessionId session;

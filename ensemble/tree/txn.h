@@ -143,7 +143,7 @@ struct LockTxn {
   Ino ino;
   LockSpace space = LockSpace::kFlock;
   LockMode mode = LockMode::kShared;
-  LockRange range;
+  LockRange range{};
   std::uint64_t owner = 0;
   std::uint64_t request = 0;
   std::uint32_t pid = 0;
@@ -156,7 +156,7 @@ struct LockTxn {
 struct UnlockTxn {
   Ino ino;
   LockSpace space = LockSpace::kFlock;
-  LockRange range;
+  LockRange range{};
   std::uint64_t owner = 0;
 };
 

@@ -141,7 +141,8 @@ TEST(PrepPoison, DefaultConstructedOperationsSurvive) {
   for (Operation operation :
        {Operation(CreateRequest{}), Operation(DeleteRequest{}), Operation(SetDataRequest{}),
         Operation(AppendRequest{}), Operation(SetAclRequest{}), Operation(SetAttributesRequest{}),
-        Operation(RenameRequest{}), Operation(MultiRequest{}), Operation(CreateSessionRequest{})}) {
+        Operation(RenameRequest{}), Operation(MultiRequest{}), Operation(CreateSessionRequest{}),
+        Operation(LockRequest{}), Operation(UnlockRequest{}), Operation(CancelLockRequest{})}) {
     survives(leader, operation);
     survives(leader, operation, SessionId{});
   }

@@ -170,8 +170,37 @@ class RandomRequests {
     return request;
   }
 
+  // Odd ones among them.
+  tree::LockRange range(tree::LockSpace space) {
+    if (random_.chance(1, 20)) return {random_.below(4), random_.below(4)};
+    if (space == tree::LockSpace::kFlock) return {};
+    const std::uint64_t first = random_.below(8);
+    return {first, random_.between(first, 8)};
+  }
+
+  Operation lock() {
+    const Ino ino{random_.below(newest.value + 2)};
+    const auto space = static_cast<tree::LockSpace>(random_.below(2));
+    const std::uint64_t owner = random_.below(2);
+    switch (random_.below(4)) {
+      case 0:
+        return UnlockRequest{ino, space, range(space), owner};
+      case 1:
+        return CancelLockRequest{ino, random_.below(20)};
+      default:
+        return LockRequest{ino,
+                           space,
+                           static_cast<tree::LockMode>(random_.below(2)),
+                           range(space),
+                           owner,
+                           random_.below(20),
+                           5,
+                           random_.chance(1, 2)};
+    }
+  }
+
   Operation operation() {
-    switch (random_.below(20)) {
+    switch (random_.below(22)) {
       case 0:
       case 1:
       case 2:
@@ -179,6 +208,9 @@ class RandomRequests {
       case 3:
         if (random_.chance(1, 2)) return CloseSessionRequest{};
         return single<Operation>();
+      case 4:
+      case 5:
+        return lock();
       default:
         return single<Operation>();
     }

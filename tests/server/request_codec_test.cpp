@@ -109,6 +109,34 @@ TEST(RequestCodec, KeepsEveryFieldOfTheOthers) {
   EXPECT_EQ(session.owner, "\xff");
 }
 
+TEST(RequestCodec, KeepsEveryFieldOfLocks) {
+  const auto lock = passed_operation(LockRequest{.ino = Ino{2},
+                                                 .space = tree::LockSpace::kPosix,
+                                                 .mode = tree::LockMode::kExclusive,
+                                                 .range = {3, 4},
+                                                 .owner = 5,
+                                                 .request = 6,
+                                                 .pid = 7,
+                                                 .wait = true});
+  EXPECT_EQ(lock.ino, Ino{2});
+  EXPECT_EQ(lock.space, tree::LockSpace::kPosix);
+  EXPECT_EQ(lock.mode, tree::LockMode::kExclusive);
+  EXPECT_EQ(lock.range, (tree::LockRange{3, 4}));
+  EXPECT_EQ(lock.owner, 5U);
+  EXPECT_EQ(lock.request, 6U);
+  EXPECT_EQ(lock.pid, 7U);
+  EXPECT_TRUE(lock.wait);
+  const auto unlock = passed_operation(
+      UnlockRequest{.ino = Ino{2}, .space = tree::LockSpace::kPosix, .range = {3, 4}, .owner = 5});
+  EXPECT_EQ(unlock.ino, Ino{2});
+  EXPECT_EQ(unlock.space, tree::LockSpace::kPosix);
+  EXPECT_EQ(unlock.range, (tree::LockRange{3, 4}));
+  EXPECT_EQ(unlock.owner, 5U);
+  const auto cancel = passed_operation(CancelLockRequest{.ino = Ino{2}, .request = 6});
+  EXPECT_EQ(cancel.ino, Ino{2});
+  EXPECT_EQ(cancel.request, 6U);
+}
+
 TEST(RequestCodec, AbsentAttributeIsNotZero) {
   const auto none = passed_operation(SetAttributesRequest{});
   EXPECT_FALSE(none.mtime || none.kind || none.executable);
@@ -167,6 +195,15 @@ TEST(RequestCodec, UnknownEnumeratorsAreRefused) {
   EXPECT_TRUE(is_refused(message));
   message = message_of(set_kind("/a", tree::NodeKind::kFile));
   message.mutable_request()->mutable_set_attributes()->set_kind(4);
+  EXPECT_TRUE(is_refused(message));
+  message = message_of(LockRequest{});
+  message.mutable_request()->mutable_lock()->set_space(2);
+  EXPECT_TRUE(is_refused(message));
+  message = message_of(LockRequest{});
+  message.mutable_request()->mutable_lock()->set_mode(2);
+  EXPECT_TRUE(is_refused(message));
+  message = message_of(UnlockRequest{});
+  message.mutable_request()->mutable_unlock()->set_space(2);
   EXPECT_TRUE(is_refused(message));
 }
 

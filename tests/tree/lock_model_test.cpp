@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -159,6 +160,35 @@ TEST_P(Locks, ASnapshotShowsThemAsTheyWereWhenItBegan) {
   ASSERT_TRUE(loaded) << loaded.error().text;
   EXPECT_EQ((*loaded)->digest(), digest);
   EXPECT_EQ(model_.difference(**loaded), "");
+}
+
+// Whatever is done to the chunks, loading ends in the same locks or in a Problem.
+TEST_P(Locks, DamageIsRefused) {
+  for (int i = 0; i < 100; ++i) {
+    apply(random_lock_step(random_, model_, sessions_, kFiles, ++request_));
+  }
+  std::vector<std::string> chunks;
+  const auto cursor = tree_->begin_snapshot();
+  while (const auto chunk = cursor->next(300, 10)) chunks.emplace_back(chunk->view());
+  ASSERT_GT(chunks.size(), 5U);
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    auto damaged = chunks;
+    std::string& bytes = damaged[random_.between(2, damaged.size() - 3)];
+    bytes[random_.below(bytes.size())] = static_cast<char>(random_.below(256));
+    SnapshotLoader loader;
+    Expected<void> added;
+    for (const std::string& chunk : damaged) {
+      if (added) added = loader.add(chunk);
+    }
+    const auto loaded = loader.finish();
+    if (loaded) {
+      EXPECT_EQ((*loaded)->recompute_digest(), tree_->digest());
+    } else {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 250);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Locks, testing::Range<std::uint64_t>(1, 9));

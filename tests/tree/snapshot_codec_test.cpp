@@ -172,7 +172,10 @@ TEST(SnapshotCursor, ATreeMayEndBeforeIt) {
 
 // --- the loader's checks, one by one ---
 
-// The chunks of a small tree, open for changes: /a (2) with /a/b (3), /c (4).
+constexpr SessionId kSession{9};
+
+// The chunks of a small tree, open for changes: /a (2) with /a/b (3), /c (4), a session that holds
+// a flock of b and waits for another.
 struct Parts {
   Parts() {
     DataTree tree;
@@ -187,6 +190,17 @@ struct Parts {
     create(2, kRootIno, "a");
     create(3, Ino{2}, "b");
     create(4, kRootIno, "c");
+    tree.apply(Zxid{5}, Txn{{}, {}, {}, 100, CreateSessionTxn{kSession, 4000, "s"}});
+    LockTxn lock;
+    lock.ino = Ino{3};
+    lock.mode = LockMode::kExclusive;
+    lock.owner = 1;
+    lock.request = 1;
+    tree.apply(Zxid{6}, Txn{kSession, {}, {}, 100, lock});
+    lock.owner = 2;
+    lock.request = 2;
+    lock.wait = true;
+    tree.apply(Zxid{7}, Txn{kSession, {}, {}, 100, lock});
     for (const Blob& bytes : read_all(*tree.begin_snapshot())) {
       messages.emplace_back().ParseFromString(std::string(bytes.view()));
     }
@@ -202,9 +216,12 @@ struct Parts {
 
   proto::SnapshotHeader& header() { return *messages.at(0).mutable_header(); }
 
-  proto::SnapshotZnodes& znodes() { return *messages.at(1).mutable_znodes(); }
+  // Held, then waiting.
+  proto::SnapshotLock& lock(int i) { return *messages.at(2).mutable_locks(i); }
 
-  std::vector<proto::SnapshotChunk> messages;  // header, znodes, end
+  proto::SnapshotZnodes& znodes() { return *messages.at(3).mutable_znodes(); }
+
+  std::vector<proto::SnapshotChunk> messages;  // header, sessions, locks, znodes, end
 };
 
 TEST(SnapshotLoader, TakesTheUndamagedParts) {
@@ -231,8 +248,11 @@ TEST(SnapshotLoader, RefusesAMissingEnd) {
 
 TEST(SnapshotLoader, RefusesAChunkThatComesTwice) {
   Parts parts;
-  parts.messages.insert(parts.messages.begin() + 1, parts.messages[1]);
+  parts.messages.insert(parts.messages.begin() + 3, parts.messages[3]);
   EXPECT_EQ(parts.verdict(), "snapshot: more znodes than announced");
+  parts = Parts();
+  parts.messages.insert(parts.messages.begin() + 2, parts.messages[2]);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be");
 }
 
 TEST(SnapshotLoader, RefusesAZnodeThatComesTwice) {
@@ -243,7 +263,7 @@ TEST(SnapshotLoader, RefusesAZnodeThatComesTwice) {
 
 TEST(SnapshotLoader, RefusesAMissingChunk) {
   Parts parts;
-  parts.messages.erase(parts.messages.begin() + 1);
+  parts.messages.erase(parts.messages.begin() + 3);
   EXPECT_EQ(parts.verdict(), "snapshot: the root is missing");
 }
 
@@ -287,6 +307,68 @@ TEST(SnapshotLoader, RefusesAnEphemeralOfNobody) {
   Parts parts;
   parts.znodes().set_form(2, 1);
   EXPECT_EQ(parts.verdict(), "snapshot: znode 3 is owned by no session");
+}
+
+TEST(SnapshotLoader, RefusesALockOfNoSuchNumberOrTime) {
+  Parts parts;
+  parts.lock(0).set_ino(5);
+  EXPECT_NE(parts.verdict(), "");
+  parts = Parts();
+  parts.lock(0).set_ino(0);
+  EXPECT_NE(parts.verdict(), "");
+  parts = Parts();
+  parts.lock(0).set_zxid(8);
+  EXPECT_NE(parts.verdict(), "");
+  parts = Parts();
+  parts.lock(0).set_space(2);
+  EXPECT_NE(parts.verdict(), "");
+  parts = Parts();
+  parts.lock(0).set_mode(2);
+  EXPECT_NE(parts.verdict(), "");
+}
+
+TEST(SnapshotLoader, RefusesALockOfNobody) {
+  Parts parts;
+  parts.lock(1).set_session(8);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 is owned by no session");
+}
+
+TEST(SnapshotLoader, RefusesLocksThatCannotBe) {
+  Parts parts;
+  parts.lock(1).set_waiting(false);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "held by two";
+  parts = Parts();
+  parts.lock(0).set_waiting(true);
+  parts.lock(0).set_zxid(7);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "two of one txn";
+  parts = Parts();
+  parts.lock(0).set_waiting(true);
+  parts.lock(0).set_request(2);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "one number twice";
+  parts = Parts();
+  parts.lock(0).set_first(1);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "a flock of a part";
+  parts = Parts();
+  parts.lock(0).set_space(1);
+  parts.lock(0).set_last(4);
+  parts.lock(0).set_first(5);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "an empty range";
+  parts = Parts();
+  parts.lock(1).set_waiting(false);
+  parts.lock(1).set_owner(1);
+  EXPECT_EQ(parts.verdict(), "snapshot: a lock of znode 3 cannot be") << "one owner's twice";
+}
+
+TEST(SnapshotLoader, RefusesAMissingLock) {
+  Parts parts;
+  parts.messages.at(2).mutable_locks()->RemoveLast();
+  EXPECT_EQ(parts.verdict(), "snapshot: 1 locks instead of 2");
+}
+
+TEST(SnapshotLoader, RefusesAnotherPid) {
+  Parts parts;
+  parts.lock(0).set_pid(1);
+  EXPECT_NE(parts.verdict().find("digest"), std::string::npos);
 }
 
 TEST(SnapshotLoader, RefusesColumnsOfDifferentLength) {

@@ -77,6 +77,18 @@ std::vector<Golden> goldens() {
        "090200000000000001100918072080d095ffbc319a01150a04420208020a04120208030a071a050802120178"},
       {"error", with(ErrorTxn{Error::kBadVersion, {Error::kOk, Error::kBadVersion}}),
        "090200000000000001100918072080d095ffbc31a2010808cd01120300cd01"},
+      {"lock",
+       with(LockTxn{Ino{300}, LockSpace::kPosix, LockMode::kExclusive, {5, 300}, 7, 8, 9, true}),
+       "090200000000000001100918072080d095ffbc31aa012108ac02100118012005292c01000000000000310700000"
+       "000000000380840094801"},
+      {"lock_whole", with(LockTxn{Ino{300}, {}, {}, {}, 7, 8, 9, false}),
+       "090200000000000001100918072080d095ffbc31aa011908ac0229ffffffffffffffff310700000000000000380"
+       "84009"},
+      {"unlock", with(UnlockTxn{Ino{300}, LockSpace::kPosix, {5, 300}, 7}),
+       "090200000000000001100918072080d095ffbc31b2011908ac0210011805212c010000000000002907000000000"
+       "00000"},
+      {"cancel_lock", with(CancelLockTxn{Ino{300}, 8}),
+       "090200000000000001100918072080d095ffbc31ba010508ac021008"},
   };
 }
 
@@ -124,6 +136,29 @@ TEST(TxnCodec, ExtremesComeBack) {
   expect_round_trip(with(SetDataTxn{Ino{kMax}, Blob(std::string(1'100'000, 'x'))}));
 }
 
+TEST(TxnCodec, EveryFieldOfALockComesBack) {
+  const LockTxn sent{Ino{300}, LockSpace::kPosix, LockMode::kExclusive, {5, 300}, 7, 8, 9, true};
+  const auto lock = std::get<LockTxn>(decode_txn(encode(with(sent)).view())->body);
+  EXPECT_EQ(lock.ino, sent.ino);
+  EXPECT_EQ(lock.space, sent.space);
+  EXPECT_EQ(lock.mode, sent.mode);
+  EXPECT_EQ(lock.range, sent.range);
+  EXPECT_EQ(lock.owner, sent.owner);
+  EXPECT_EQ(lock.request, sent.request);
+  EXPECT_EQ(lock.pid, sent.pid);
+  EXPECT_TRUE(lock.wait);
+  const UnlockTxn dropped{Ino{300}, LockSpace::kPosix, {5, 300}, 7};
+  const auto unlock = std::get<UnlockTxn>(decode_txn(encode(with(dropped)).view())->body);
+  EXPECT_EQ(unlock.ino, dropped.ino);
+  EXPECT_EQ(unlock.space, dropped.space);
+  EXPECT_EQ(unlock.range, dropped.range);
+  EXPECT_EQ(unlock.owner, dropped.owner);
+  const auto cancel =
+      std::get<CancelLockTxn>(decode_txn(encode(with(CancelLockTxn{Ino{300}, 8})).view())->body);
+  EXPECT_EQ(cancel.ino, Ino{300});
+  EXPECT_EQ(cancel.request, 8U);
+}
+
 TEST(TxnCodec, AbsentAttributesStayAbsent) {
   const auto decoded = decode_txn(encode(with(SetAttributesTxn{Ino{1}, 0, {}, false})).view());
   ASSERT_TRUE(decoded);
@@ -160,7 +195,9 @@ INSTANTIATE_TEST_SUITE_P(
                     std::string("\x5a\x04\x08\x01\x50\x01", 6),      // a delete with a field 10
                     std::string("\xfa\x01\x00", 3),                  // a body 31
                     std::string("\x5a\x03\x08\x81\x00", 5),          // 1 in two bytes
-                    std::string("\x52\x02\x30\x04", 4)));            // a create of a type 4
+                    std::string("\x52\x02\x30\x04", 4),              // a create of a type 4
+                    std::string("\xaa\x01\x02\x10\x02", 5),          // a lock of a space 2
+                    std::string("\xaa\x01\x02\x18\x02", 5)));        // a lock of a mode 2
 
 TEST(TxnCodec, RandomBytesDoNoHarm) {
   Random random(2);
