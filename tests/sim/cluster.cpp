@@ -16,7 +16,8 @@ SimNode* find_node(std::vector<std::unique_ptr<SimNode>>& nodes, ServerId id) {
 
 }  // namespace
 
-Cluster::Cluster(std::uint64_t seed) : random_(seed), workload_(random_, checkers_) {
+Cluster::Cluster(std::uint64_t seed)
+    : random_(seed), workload_(random_, checkers_), locks_(random_) {
   build();
 }
 
@@ -54,9 +55,11 @@ void Cluster::build() {
           }});
   for (const auto& group : {voters_, observers_}) {
     for (const ServerId id : group) {
-      nodes_.push_back(
-          std::make_unique<SimNode>(queue_, random_, *network_, node_options(id),
-                                    [this](SimNode& node) { checkers_.observe(node); }));
+      nodes_.push_back(std::make_unique<SimNode>(queue_, random_, *network_, node_options(id),
+                                                 [this](SimNode& node) {
+                                                   checkers_.observe(node);
+                                                   locks_.observe(node);
+                                                 }));
     }
   }
 }
@@ -90,7 +93,13 @@ void Cluster::schedule_operation() {
     // Now and then a burst, which fills the pipeline.
     const auto times = random_.chance(1, 20) ? 20 : 1;
     SimNode& node = any_node();
-    for (int i = 0; i < times; ++i) workload_.act(node);
+    for (int i = 0; i < times; ++i) {
+      if (random_.chance(1, 3)) {
+        locks_.act(node);
+      } else {
+        workload_.act(node);
+      }
+    }
     schedule_operation();
   });
 }
@@ -230,13 +239,18 @@ RunResult Cluster::run() {
   }
   RunResult result;
   result.converged_ms = (queue_.now() - healed).count() / 1'000'000;
-  for (auto& node : nodes_) workload_.check(node->member().tree());
+  for (auto& node : nodes_) {
+    workload_.check(node->member().tree());
+    locks_.check(*node);
+  }
   result.topology = fmt::format("{} voters, {} observers", voters_.size(), observers_.size());
   result.trace = checkers_.trace();
   result.epochs = checkers_.epochs();
   result.positions = checkers_.positions();
   result.operations = workload_.operations();
   result.answered = workload_.answered();
+  result.lock_grants = locks_.grants();
+  result.lock_waits = locks_.waits();
   result.faults = faults_;
   for (auto& node : nodes_) node->crash(false);
   return result;

@@ -11,6 +11,7 @@
 #include "ensemble/base/random.h"
 #include "tests/sim/checkers.h"
 #include "tests/sim/event_queue.h"
+#include "tests/sim/lock_workload.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_node.h"
 #include "tests/sim/workload.h"
@@ -24,6 +25,8 @@ struct RunResult {
   std::size_t positions = 0;
   std::size_t operations = 0;
   std::size_t answered = 0;
+  std::size_t lock_grants = 0;
+  std::size_t lock_waits = 0;  // grants of requests that had waited
   std::size_t faults = 0;
   std::int64_t converged_ms = 0;  // after healing
 };
@@ -53,6 +56,7 @@ class Cluster {
   std::vector<ServerId> observers_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   Workload workload_;
+  LockWorkload locks_;
   bool faulty_ = true;
   bool working_ = true;
   std::size_t faults_ = 0;

@@ -85,6 +85,8 @@ bool parse(int argc, char** argv, Options& options) {
 int run_share(const Options& options, std::uint64_t offset) {
   std::uint64_t operations = 0;
   std::uint64_t answered = 0;
+  std::uint64_t grants = 0;
+  std::uint64_t waits = 0;
   std::uint64_t faults = 0;
   std::uint64_t epochs = 0;
   std::uint64_t runs = 0;
@@ -100,21 +102,26 @@ int run_share(const Options& options, std::uint64_t offset) {
     ++runs;
     operations += result.operations;
     answered += result.answered;
+    grants += result.lock_grants;
+    waits += result.lock_waits;
     faults += result.faults;
     epochs += result.epochs;
     if (options.verbose) {
       std::printf(
-          "seed %llu: %s, %zu operations, %zu answered, %zu faults, %zu epochs, converged after "
-          "%lld ms\n",
+          "seed %llu: %s, %zu operations, %zu answered, %zu locks (%zu waited), %zu faults, %zu "
+          "epochs, converged after %lld ms\n",
           static_cast<unsigned long long>(seed), result.topology.c_str(), result.operations,
-          result.answered, result.faults, result.epochs,
+          result.answered, result.lock_grants, result.lock_waits, result.faults, result.epochs,
           static_cast<long long>(result.converged_ms));
     }
   }
-  std::printf("%llu seeds held: %llu operations (%llu answered), %llu faults, %llu epochs\n",
-              static_cast<unsigned long long>(runs), static_cast<unsigned long long>(operations),
-              static_cast<unsigned long long>(answered), static_cast<unsigned long long>(faults),
-              static_cast<unsigned long long>(epochs));
+  std::printf(
+      "%llu seeds held: %llu operations (%llu answered), %llu locks (%llu waited), %llu faults, "
+      "%llu epochs\n",
+      static_cast<unsigned long long>(runs), static_cast<unsigned long long>(operations),
+      static_cast<unsigned long long>(answered), static_cast<unsigned long long>(grants),
+      static_cast<unsigned long long>(waits), static_cast<unsigned long long>(faults),
+      static_cast<unsigned long long>(epochs));
   return 0;
 }
 
