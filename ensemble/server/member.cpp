@@ -12,6 +12,7 @@
 #include "ensemble/base/log.h"
 #include "ensemble/base/random.h"
 #include "ensemble/server/prep.h"
+#include "ensemble/server/reaper.h"
 #include "ensemble/server/request_codec.h"
 #include "ensemble/server/request_table.h"
 #include "ensemble/server/session_tracker.h"
@@ -25,10 +26,14 @@ namespace zkfs::server {
 struct Member::State {
   // What a leader has and nobody else: it begins and ends with the leadership.
   struct Leading {
-    Leading(const tree::DataTree& tree, Millis tick) : prep(tree), sessions(tick) {}
+    Leading(const tree::DataTree& tree, const MemberConfig& config, Now now)
+        : prep(tree),
+          sessions(config.zab.heartbeat_interval),
+          reaper({config.reap_interval, config.container_grace}, now) {}
 
     Prep prep;
     SessionTracker sessions;
+    Reaper reaper;
     WallMillis last_time = 0;
   };
 
@@ -116,6 +121,7 @@ struct Member::State {
   void choose_snapshot_point();
   void touch_sessions();
   void expire_sessions();
+  void reap();
   SessionId new_session_id();
 
   MemberConfig config;
@@ -236,7 +242,7 @@ void Member::State::on(zab::RoleEffect& e) {
   if (e.active) {
     quorum_lost_since.reset();
     if (e.state == zab::PeerState::kLeading) {
-      leading.emplace(*tree, config.zab.heartbeat_interval);
+      leading.emplace(*tree, config, now);
       for (const auto& session : tree->sessions()) {
         leading->sessions.add(session.id, session.timeout_ms, now.monotonic);
       }
@@ -401,6 +407,19 @@ void Member::State::expire_sessions() {
   }
 }
 
+// --- containers and TTL znodes ---
+
+void Member::State::reap() {
+  // What is full already gets no more: the next look finds the same.
+  if (!leading || !inbox.empty()) return;
+  for (auto& request : leading->reaper.due(*tree, now)) {
+    ZKFS_LOG_DEBUG(server, "znode {} is to be reaped", request.target.ino);
+    Inbound inbound;
+    inbound.request.operation = std::move(request);
+    inbox.push_back(std::move(inbound));
+  }
+}
+
 // --- snapshots of this server's own ---
 
 void Member::State::choose_snapshot_point() {
@@ -448,6 +467,7 @@ void Member::tick(Now now) {
   state_->zab.tick(now.monotonic);
   state_->touch_sessions();
   state_->expire_sessions();
+  state_->reap();
   state_->dirty();
 }
 

@@ -59,8 +59,10 @@ struct MemberConfig {
   std::uint64_t snap_bytes = 256ULL << 20U;  // or this many bytes of log
   std::uint32_t session_timeout_min_ms = 4'000;
   std::uint32_t session_timeout_max_ms = 40'000;
-  Millis touch_interval{500};  // how often a learner reports its live sessions to the leader
-  std::uint64_t seed = 0;      // of the machine's randomness
+  Millis touch_interval{500};      // how often a learner reports its live sessions to the leader
+  Millis reap_interval{1'000};     // between two looks for containers and TTL znodes to delete
+  Millis container_grace{10'000};  // how long a container is left without children (reaper.h)
+  std::uint64_t seed = 0;          // of the machine's randomness
 };
 
 class Member final : public Door {

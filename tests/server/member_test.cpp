@@ -189,6 +189,66 @@ TEST_F(MemberTest, ClosingASessionRemovesItsEphemerals) {
   EXPECT_FALSE(member_->tree().find_path("/e"));
 }
 
+TEST_F(MemberTest, AnActiveLeaderReapsWhatIsDue) {
+  run_disk();
+  open();
+  CreateRequest request;
+  request.acl = tree::open_acl();
+  request.target.path = "/c";
+  request.type = tree::NodeType::kContainer;
+  member_->submit(session_, {}, request, [](const tree::Outcome&) {});
+  request.target.path = "/c/t";
+  request.type = tree::NodeType::kTtl;
+  request.ttl_ms = 3'000;
+  member_->submit(session_, {}, request, [](const tree::Outcome&) {});
+  run_disk();
+  const auto tick_until = [this](std::int64_t end) {
+    for (; time_ms_ < end; time_ms_ += 100) {
+      member_->tick(now());
+      run_disk();
+    }
+  };
+  tick_until(3'000);
+  EXPECT_TRUE(member_->tree().find_path("/c/t"));
+  tick_until(4'500);
+  EXPECT_FALSE(member_->tree().find_path("/c/t"));
+  tick_until(13'000);
+  EXPECT_TRUE(member_->tree().find_path("/c"));
+  tick_until(16'500);
+  EXPECT_FALSE(member_->tree().find_path("/c"));
+  EXPECT_FALSE(lost_);
+}
+
+// The reaper saw an older version than the write that is on its way.
+TEST_F(MemberTest, AWriteOnItsWaySavesFromTheReaper) {
+  run_disk();
+  open();
+  CreateRequest request;
+  request.acl = tree::open_acl();
+  request.target.path = "/t";
+  request.type = tree::NodeType::kTtl;
+  request.ttl_ms = 3'000;
+  member_->submit(session_, {}, request, [](const tree::Outcome&) {});
+  run_disk();
+  for (; time_ms_ < 2'900; time_ms_ += 100) {
+    member_->tick(now());
+    run_disk();
+  }
+  SetDataRequest write;
+  write.target.path = "/t";
+  member_->submit(session_, {}, write, [](const tree::Outcome&) {});
+  member_->flush(now());
+  // The disk is slow; the write is proposed, and not in the tree.
+  for (; time_ms_ < 5'000; time_ms_ += 100) {
+    member_->tick(now());
+    member_->flush(now());
+  }
+  EXPECT_EQ(member_->tree().find_path("/t")->stat.version, 0);
+  run_disk();
+  ASSERT_TRUE(member_->tree().find_path("/t"));
+  EXPECT_EQ(member_->tree().find_path("/t")->stat.version, 1);
+}
+
 // 2623: a `check` of its own was proposed as a txn and broke logs. Here it is no operation.
 static_assert(!std::is_constructible_v<Operation, CheckRequest>,
               "Zookeeper2623: check exists inside a multi only");
