@@ -11,8 +11,10 @@
 //   durability       an acknowledged write is in the final tree (Workload checks its own)
 //   exactly once     no completion twice; no write twice; an answered error means it never happened
 //   linearizable sync   after sync, a server has applied all that was acknowledged anywhere before
-//   the call convergence      once healed: one position, one digest, new writes go through
-//   everywhere
+//   the call
+//   convergence      once healed: one position, one digest, nothing left to reap, new writes go
+//   through everywhere
+//   locks            see lock_workload.h
 #pragma once
 
 #include <cstdint>

@@ -259,21 +259,29 @@ std::size_t LockWorkload::add_hold(const tree::LockView& lock) {
   return holds_.size() - 1;
 }
 
+void LockWorkload::check_tree(const tree::DataTree& tree) {
+  for (const Ino ino : tree.locked()) {
+    const auto locks = tree.locks_of(ino);
+    for (auto lock = locks.begin(); lock != locks.end(); ++lock) {
+      const auto other = std::find_if(locks.begin(), lock,
+                                      [&](const auto& before) { return conflict(before, *lock); });
+      if (lock->waiting && other == lock) {
+        Checkers::violated(
+            fmt::format("at {} waits for nothing: {}", tree.last_applied(), text(*lock)));
+      }
+      if (!lock->waiting && other != lock) {
+        Checkers::violated(
+            fmt::format("at {}: {} and {}", tree.last_applied(), text(*other), text(*lock)));
+      }
+    }
+  }
+}
+
 void LockWorkload::observe(SimNode& node) {
   const tree::DataTree& tree = node.member().tree();
   const Zxid position = tree.last_applied();
   if (std::exchange(observed_[{node.id(), node.incarnation()}], position) == position) return;
-  for (const Ino ino : tree.locked()) {
-    const auto locks = tree.locks_of(ino);
-    for (std::size_t i = 0; i < locks.size() && !locks[i].waiting; ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (conflict(locks[i], locks[j])) {
-          Checkers::violated(
-              fmt::format("at {}: {} and {}", position, text(locks[i]), text(locks[j])));
-        }
-      }
-    }
-  }
+  check_tree(tree);
   for (std::size_t i = first_open_; i < holds_.size(); ++i) {
     Hold& hold = holds_[i];
     if (hold.over || position < hold.lock.zxid) continue;
@@ -291,16 +299,6 @@ void LockWorkload::observe(SimNode& node) {
 }
 
 void LockWorkload::check(SimNode& node) const {
-  const tree::DataTree& tree = node.member().tree();
-  for (const Ino ino : tree.locked()) {
-    const auto locks = tree.locks_of(ino);
-    for (auto lock = locks.begin(); lock != locks.end(); ++lock) {
-      if (!lock->waiting) continue;
-      if (std::none_of(locks.begin(), lock, [&](const auto& o) { return conflict(o, *lock); })) {
-        Checkers::violated("waits for nothing: " + text(*lock));
-      }
-    }
-  }
   const auto client = clients_.find({node.id(), node.incarnation()});
   if (client != clients_.end()) client->second->check();
   check_told();

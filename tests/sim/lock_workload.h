@@ -67,6 +67,7 @@ class LockWorkload {
 
   Client& client_of(SimNode& node);
   std::size_t add_hold(const tree::LockView& lock);
+  static void check_tree(const tree::DataTree& tree);
   void check_told() const;
 
   Random& random_;

@@ -87,6 +87,23 @@ void Workload::increment(SimNode& node, Client& client) {
   submit(node, client, Kind::kIncrement, path, request, "increment");
 }
 
+// Containers and TTL znodes. In the end the reapers have left none (Cluster::converged).
+void Workload::transient(SimNode& node, Client& client) {
+  const std::string path = fmt::format("/k{}", random_.below(2));
+  const std::string mark = "transient";
+  server::CreateRequest request;
+  request.target.path = path;
+  request.acl = tree::open_acl();
+  if (random_.chance(1, 3)) {
+    request.type = tree::NodeType::kContainer;
+  } else {
+    request.target.path += fmt::format("/{}", random_.below(2));
+    request.type = tree::NodeType::kTtl;
+    request.ttl_ms = static_cast<std::int64_t>(random_.between(1, 1'000));
+  }
+  submit(node, client, Kind::kTransient, request.target.path, request, mark);
+}
+
 void Workload::sync(SimNode& node) {
   const Zxid newest = checkers_.newest_acknowledged();
   node.member().sync([newest, &node](Error error) {
@@ -103,7 +120,7 @@ void Workload::act(SimNode& node) {
   Client& client = client_of(node);
   const std::string mark = fmt::format("<{}>", operations_.size());
   const std::string file = fmt::format("/f{}", random_.below(kFiles));
-  switch (random_.below(12)) {
+  switch (random_.below(13)) {
     case 0:
     case 1:
     case 2:
@@ -149,6 +166,8 @@ void Workload::act(SimNode& node) {
       request.target.path = "/r0";
       return submit(node, client, Kind::kDelete, "/r0", request, mark);
     }
+    case 11:
+      return transient(node, client);
     default:
       return sync(node);
   }

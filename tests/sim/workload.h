@@ -43,7 +43,8 @@ class Workload {
     kUnique,
     kEphemeral,
     kRename,
-    kDelete
+    kDelete,
+    kTransient
   };
 
   struct Operation {
@@ -68,6 +69,7 @@ class Workload {
               server::Operation operation,
               std::string mark);
   void increment(SimNode& node, Client& client);
+  void transient(SimNode& node, Client& client);
   void sync(SimNode& node);
   void check_appends(const tree::DataTree& tree) const;
   void check_sets(const tree::DataTree& tree) const;
