@@ -48,6 +48,7 @@ struct EventMount::State final : server::ChangeSubscriber {
   fuse_buf buffer{};
   std::thread loop;
   SessionId mount_session;
+  bool own_session_only = false;
   bool frozen = false;
   std::size_t requests = 0;
   std::vector<std::function<void()>> parked;
@@ -325,8 +326,10 @@ EventMount::EventMount(int workers) : state_(std::make_unique<State>()) {
   std::string pattern = "/tmp/zkfs-replay-XXXXXX";
   ZKFS_CHECK(::mkdtemp(pattern.data()) != nullptr, "mkdtemp: {}", ::strerror(errno));
   path_ = pattern;
-  state.replay =
-      std::make_unique<mount::Replay>(state.context, state.door, state.inodes, state.helper.get());
+  state.replay = std::make_unique<mount::Replay>(
+      state.context, state.door, state.inodes, state.helper.get(), [&state](SessionId session) {
+        return !state.own_session_only || session == state.mount_session;
+      });
   state.door.subscribe(&state);
   state.mount_session = state.door.open_session(
       10'000, "test", [](const tree::Outcome&) {}, [] {});
@@ -395,6 +398,10 @@ mount::InodeTable& EventMount::inodes() {
 
 mount::EventHelper& EventMount::helper() {
   return *state_->helper;
+}
+
+void EventMount::own_session_only() {
+  state_->own_session_only = true;
 }
 
 std::vector<pid_t> EventMount::workers() {

@@ -51,6 +51,9 @@ class EventMount {
   mount::InodeTable& inodes();
   mount::EventHelper& helper();
 
+  // From now on only what this mount's users ask for is known to its kernel; before, whatever is
+  // asked for at this door. Within run() only.
+  void own_session_only();
   // Pids of the workers that live.
   [[nodiscard]] std::vector<pid_t> workers();
   // Requests of users to make or remove something are not answered before thaw().

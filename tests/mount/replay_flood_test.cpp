@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -116,9 +116,7 @@ TEST_F(ReplayFlood, ASingleChangeIsShownAtOnce) {
     watcher_.take();
   }
   std::ranges::sort(micros);
-  const auto at = [&](double part) {
-    return micros[static_cast<std::size_t>(part * kChanges)];
-  };
+  const auto at = [&](double part) { return micros[static_cast<std::size_t>(part * kChanges)]; };
   fmt::print("commit to event: p50 {:.0f} us, p99 {:.0f} us\n", at(0.5), at(0.99));
 }
 

@@ -100,6 +100,44 @@ TEST_F(ReplayRace, EphemeralsOfALocalSessionThatEndsShowDelete) {
   EXPECT_EQ(settled(), (Events{"d: DELETE me"}));
 }
 
+TEST_F(ReplayRace, EphemeralsOfAForeignSessionThatEndsShowDelete) {
+  SessionId session;
+  mount_->run([&] {
+    session = mount_->door().foreign_session();
+    auto create = std::get<server::CreateRequest>(create_file("/d/me"));
+    create.type = tree::NodeType::kEphemeral;
+    mount_->door().inject_foreign(create, session);
+  });
+  watch("d", "d");
+  watch("d/me", "me");
+  mount_->run([&] { mount_->door().expire(session); });
+  EXPECT_EQ(settled(), (Events{"me: ATTRIB", "me: DELETE_SELF", "me: IGNORED", "d: DELETE me"}));
+}
+
+// What the leader itself does (containers and TTL znodes that are over) is asked by session 0.
+TEST_F(ReplayRace, RemovalByTheLeaderItselfShowsDelete) {
+  mount_->foreign(create_directory("/d/pool"));
+  watch("d", "d");
+  mount_->run([&] { mount_->door().inject_foreign(remove("/d/pool"), SessionId{}); });
+  EXPECT_EQ(settled(), (Events{"d: DELETE,ISDIR pool"}));
+}
+
+// Another mount of this very server, or a client connected to it: this mount's kernel knows
+// nothing.
+TEST_F(ReplayRace, ChangeByAnotherSessionOfThisServerShows) {
+  watch("d", "d");
+  mount_->run([&] {
+    mount_->own_session_only();
+    const SessionId session = mount_->door().open_session(
+        1000, "test", [](const tree::Outcome&) {}, [] {});
+    mount_->door().submit(session, {}, create_file("/d/f"), [](const tree::Outcome&) {});
+    mount_->door().pump();
+  });
+  EXPECT_EQ(settled(), (Events{"d: CREATE f", "d: OPEN f", "d: CLOSE_WRITE f"}));
+  ::close(::open(mount_->path("d/own").c_str(), O_WRONLY | O_CREAT, 0644));
+  EXPECT_EQ(settled(), (Events{"d: CREATE own", "d: OPEN own", "d: CLOSE_WRITE own"}));
+}
+
 TEST_F(ReplayRace, LocalCreateAfterAPendingDeleteIsTheLastThingShown) {
   mount_->foreign(create_file("/d/f"));
   watch("d", "d");
@@ -307,6 +345,66 @@ TEST_F(ReplayRace, CatchingUpBySnapshotShowsTheNetDifference) {
                     "d: MODIFY changed", "d: OPEN changed", "d: CLOSE_WRITE changed"}));
 }
 
+TEST_F(ReplayRace, CatchingUpShowsAMoveOutOfADirectoryThatIsGone) {
+  mount_->foreign(create_directory("/d/s"));
+  mount_->foreign(create_file("/d/s/f"));
+  watch("d", "d");
+  watch("d/s", "s");
+  watch("d/s/f", "f");
+  settled();
+  mount_->run([&] {
+    std::vector<server::Operation> missed;
+    missed.push_back(rename("/d/s/f", "/d/g"));
+    missed.push_back(remove("/d/s"));
+    mount_->door().catch_up_by_snapshot(std::move(missed));
+  });
+  EXPECT_EQ(settled(), (Events{"s: MOVED_FROM f #1", "d: MOVED_TO g #1", "f: MOVE_SELF",
+                               "s: DELETE_SELF", "s: IGNORED", "d: DELETE,ISDIR s"}));
+}
+
+TEST_F(ReplayRace, CatchingUpShowsTurnsExchangesAndTrees) {
+  mount_->foreign(create_file("/d/turns"));
+  mount_->foreign(create_file("/d/a"));
+  mount_->foreign(create_directory("/e/b"));
+  mount_->foreign(create_directory("/e/tree"));
+  mount_->foreign(create_file("/e/tree/leaf"));
+  watch("d", "d");
+  watch("e", "e");
+  watch("e/tree", "tree");
+  settled();
+  mount_->run([&] {
+    std::vector<server::Operation> missed;
+    missed.push_back(set_kind("/d/turns", tree::NodeKind::kDirectory));
+    missed.push_back(rename("/d/a", "/e/b", true));
+    missed.push_back(remove("/e/tree/leaf"));
+    missed.push_back(remove("/e/tree"));
+    mount_->door().catch_up_by_snapshot(std::move(missed));
+  });
+  const Events events = settled();
+  for (const char* event :
+       {"d: DELETE turns", "d: CREATE,ISDIR turns", "d: MOVED_FROM a #1", "e: MOVED_TO b #1",
+        "e: MOVED_FROM,ISDIR b #2", "d: MOVED_TO,ISDIR a #2", "tree: DELETE leaf",
+        "tree: DELETE_SELF", "tree: IGNORED", "e: DELETE,ISDIR tree"})
+    EXPECT_EQ(count(events, event), 1U) << event;
+  EXPECT_EQ(events.size(), 10U);
+}
+
+TEST_F(ReplayRace, CatchingUpCausesNothingForWhatNobodyHolds) {
+  mount_->foreign(create_directory("/d/s"));
+  mount_->foreign(create_file("/d/s/f"));
+  mount_->make_forget({"/d", "/d/s", "/d/s/f"});
+  const auto before = mount_->counters();
+  mount_->run([&] {
+    std::vector<server::Operation> missed;
+    missed.push_back(set_data("/d/s/f", "x"));
+    missed.push_back(create_file("/d/s/g"));
+    missed.push_back(rename("/d/s/f", "/d/f"));
+    mount_->door().catch_up_by_snapshot(std::move(missed));
+  });
+  mount_->settle();
+  EXPECT_EQ(mount_->counters().queued, before.queued);
+}
+
 // --- deaths ---
 
 TEST_F(ReplayRace, WorkOfADeadWorkerIsDoneByTheOthers) {
@@ -397,6 +495,57 @@ TEST_F(ReplayRace, UserBlockedInADirectoryStopsNeitherOthersNorTheEnd) {
   mount_.reset();
   int status = 0;
   EXPECT_EQ(::waitpid(user, &status, 0), user);
+}
+
+TEST(ReplayBlocked, UsersBlockedInSomeDirectoriesDelayTheEventsOfNoOther) {
+  if (!EventMount::possible()) GTEST_SKIP() << "needs root and /dev/fuse";
+  constexpr int kWorkers = 4;
+  constexpr int kFree = 50;
+  EventMount mount(kWorkers);
+  Watcher watcher;
+  const auto make_watched = [&](const std::string& directory) {
+    mount.foreign(create_directory("/" + directory));
+    mount.settle();
+    watcher.add(mount.path(directory), directory);
+  };
+  // One worker is left.
+  for (int i = 0; i + 1 < kWorkers; ++i) make_watched(fmt::format("blocked{}", i));
+  for (int i = 0; i < kFree; ++i) make_watched(fmt::format("free{}", i));
+  mount.freeze();
+  std::vector<pid_t> users;
+  for (int i = 0; i + 1 < kWorkers; ++i) {
+    users.push_back(::fork());
+    if (users.back() != 0) continue;
+    ::close_range(3, ~0U, 0);
+    ::open(mount.path(fmt::format("blocked{}/x", i)).c_str(), O_WRONLY | O_CREAT, 0644);
+    ::_exit(0);
+  }
+  while (mount.frozen_count() + 1 < kWorkers) std::this_thread::yield();
+  mount.run([&] {
+    for (int i = 0; i + 1 < kWorkers; ++i)
+      for (int j = 0; j < 20; ++j)
+        mount.door().inject_foreign(create_file(fmt::format("/blocked{}/f{}", i, j)));
+    for (int i = 0; i < kFree; ++i)
+      mount.door().inject_foreign(create_file(fmt::format("/free{}/f", i)));
+  });
+  Events seen;
+  const auto seen_free = [&] {
+    return std::ranges::count_if(seen, [](const std::string& event) {
+      return event.starts_with("free") && event.find("CREATE") != std::string::npos;
+    });
+  };
+  pollfd wait{watcher.descriptor(), POLLIN, 0};
+  while (seen_free() < kFree && ::poll(&wait, 1, 5000) == 1)
+    std::ranges::copy(watcher.take(), std::back_inserter(seen));
+  EXPECT_EQ(seen_free(), kFree);
+  EXPECT_EQ(count(seen, "blocked0: CREATE f0"), 0U);
+  mount.thaw();
+  for (const pid_t user : users) EXPECT_EQ(::waitpid(user, nullptr, 0), user);
+  mount.settle();
+  std::ranges::copy(watcher.take(), std::back_inserter(seen));
+  for (int i = 0; i + 1 < kWorkers; ++i)
+    for (int j = 0; j < 20; ++j)
+      EXPECT_EQ(count(seen, fmt::format("blocked{}: CREATE f{}", i, j)), 1U);
 }
 
 // --- a daemon killed outright ---

@@ -278,8 +278,8 @@ TEST_F(Replay, DirectoryThatIsMadeAFileShowsDeleteAndCreate) {
   watch("d", "d");
   watch("d/s", "s");
   EXPECT_EQ(events_of(set_kind("/d/s", tree::NodeKind::kFile)),
-            (Events{"s: DELETE_SELF", "s: IGNORED", "d: DELETE,ISDIR s", "d: CREATE s",
-                    "d: OPEN s", "d: CLOSE_WRITE s"}));
+            (Events{"s: DELETE_SELF", "s: IGNORED", "d: DELETE,ISDIR s", "d: CREATE s", "d: OPEN s",
+                    "d: CLOSE_WRITE s"}));
 }
 
 TEST_F(Replay, KindThatIsShownAsBeforeShowsAttrib) {
@@ -347,8 +347,8 @@ TEST_F(Replay, ChangeOfAnUnknownKindIsIgnored) {
     change.ino = kRootIno;
     change.parent = kRootIno;
     change.name = "d";
-    mount_->replay().applied({.zxid = Zxid{1}, .session = {}, .local = false,
-                              .changes = std::span(&change, 1)});
+    mount_->replay().applied(
+        {.zxid = Zxid{1}, .session = {}, .local = false, .changes = std::span(&change, 1)});
   });
   mount_->settle();
   EXPECT_EQ(watcher_.take(), Events{});
