@@ -12,7 +12,7 @@
 namespace zkfs::storage {
 namespace {
 
-constexpr ByteView kMagic = "ZKFSLOG1";
+constexpr ByteView kMagic = kSegmentMagic;
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderChecksumAt = 40;
 constexpr std::size_t kTagAt = 8;

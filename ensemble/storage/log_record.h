@@ -62,6 +62,7 @@
 
 namespace zkfs::storage {
 
+inline constexpr ByteView kSegmentMagic = "ZKFSLOG1";
 inline constexpr std::size_t kSegmentHeaderBytes = 512;
 inline constexpr std::size_t kRecordHeaderBytes = 40;
 inline constexpr std::size_t kRecordAlignment = 8;

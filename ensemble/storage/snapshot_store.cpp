@@ -15,7 +15,7 @@
 namespace zkfs::storage {
 namespace {
 
-constexpr ByteView kMagic = "ZKFSSNAP";
+constexpr ByteView kMagic = kSnapshotMagic;
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderChecksumAt = 32;
 constexpr std::size_t kHeaderBytes = 40;
@@ -106,21 +106,9 @@ Expected<void> read_file(Disk& disk,
                          const ChunkFunction& chunk) {
   const auto file = disk.open(path);
   if (!file) return std::unexpected(file.error());
-  const auto size = (*file)->size();
-  if (!size) return std::unexpected(size.error());
-  Reader reader(**file, *size, disk.describe(path));
-  const auto header = reader.header();
+  const auto header = read_snapshot(**file, disk.describe(path), zxid, chunk);
   if (!header) return std::unexpected(header.error());
-  if (header->zxid != zxid) {
-    return std::unexpected(Problem{fmt::format("{}: its header says {}; remove it or restore it",
-                                               disk.describe(path), header->zxid)});
-  }
-  while (true) {
-    const auto bytes = reader.next();
-    if (!bytes) return std::unexpected(bytes.error());
-    if (!*bytes) return {};
-    ZKFS_TRY(chunk(**bytes));
-  }
+  return {};
 }
 
 bool older(const SnapshotStore::Snapshot& a, const SnapshotStore::Snapshot& b) {
@@ -151,6 +139,27 @@ std::optional<SnapshotHeader> decode_snapshot_header(ByteView bytes) {
   if (get_little<std::uint32_t>(bytes, kMagic.size()) != kVersion) return std::nullopt;
   return SnapshotHeader{get_little<std::uint64_t>(bytes, 16),
                         Zxid{get_little<std::uint64_t>(bytes, 24)}};
+}
+
+Expected<SnapshotHeader> read_snapshot(File& file,
+                                       const std::string& name,
+                                       std::optional<Zxid> zxid,
+                                       const ChunkFunction& chunk) {
+  const auto size = file.size();
+  if (!size) return std::unexpected(size.error());
+  Reader reader(file, *size, name);
+  const auto header = reader.header();
+  if (!header) return std::unexpected(header.error());
+  if (zxid && header->zxid != *zxid) {
+    return std::unexpected(Problem{
+        fmt::format("{}: its header says {}; remove it or restore it", name, header->zxid)});
+  }
+  while (true) {
+    const auto bytes = reader.next();
+    if (!bytes) return std::unexpected(bytes.error());
+    if (!*bytes) return *header;
+    ZKFS_TRY(chunk(**bytes));
+  }
 }
 
 Expected<void> SnapshotStore::open(std::vector<std::string>& remarks) {

@@ -32,6 +32,7 @@
 
 namespace zkfs::storage {
 
+inline constexpr ByteView kSnapshotMagic = "ZKFSSNAP";
 inline constexpr std::uint64_t kSnapshotSyncBytes = 4 * 1024 * 1024;
 
 struct SnapshotHeader {
@@ -45,6 +46,14 @@ std::string encode_snapshot_header(const SnapshotHeader& header);
 std::optional<SnapshotHeader> decode_snapshot_header(ByteView bytes);
 
 using ChunkFunction = std::function<Expected<void>(ByteView)>;
+
+// Reads a snapshot file to its end, verifying it, and calls `chunk` with each chunk in order;
+// `name` is for messages. Fails with: not valid, or not of `zxid` where one is given (the chunks so
+// far were handed out); the disk's problems; what `chunk` fails with.
+Expected<SnapshotHeader> read_snapshot(File& file,
+                                       const std::string& name,
+                                       std::optional<Zxid> zxid,
+                                       const ChunkFunction& chunk);
 
 class SnapshotStore {
  public:
