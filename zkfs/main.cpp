@@ -7,12 +7,39 @@
 #include "zkfs/options.h"
 #include "zkfs/status_command.h"
 
+namespace {
+
+struct Run {
+  int operator()(const zkfs::PrintAndExit& print) const {
+    std::fputs(print.text.c_str(), print.exit_code == 0 ? stdout : stderr);
+    return print.exit_code;
+  }
+
+  int operator()(const zkfs::ServeCommand& command) const { return zkfs::run_serve(command); }
+
+  int operator()(const zkfs::StatusCommand& command) const { return zkfs::run_status(command); }
+
+  int operator()(const zkfs::CreateCommand& command) const { return zkfs::run_create(command); }
+
+  int operator()(const zkfs::GetCommand& command) const { return zkfs::run_get(command); }
+
+  int operator()(const zkfs::SetCommand& command) const { return zkfs::run_set(command); }
+
+  int operator()(const zkfs::RmCommand& command) const { return zkfs::run_rm(command); }
+
+  int operator()(const zkfs::LsCommand& command) const { return zkfs::run_ls(command); }
+
+  int operator()(const zkfs::StatCommand& command) const { return zkfs::run_stat(command); }
+
+  int operator()(const zkfs::WaitCommand& command) const { return zkfs::run_wait(command); }
+
+  int operator()(const zkfs::LockCommand& command) const { return zkfs::run_lock(command); }
+
+  int operator()(const zkfs::DumpCommand& command) const { return zkfs::run_dump(command); }
+};
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  const zkfs::Command command = zkfs::parse_command_line(argc, argv);
-  if (const auto* serve = std::get_if<zkfs::ServeCommand>(&command)) return zkfs::run_serve(*serve);
-  if (const auto* status = std::get_if<zkfs::StatusCommand>(&command))
-    return zkfs::run_status(*status);
-  const auto& print = std::get<zkfs::PrintAndExit>(command);
-  std::fputs(print.text.c_str(), print.exit_code == 0 ? stdout : stderr);
-  return print.exit_code;
+  return std::visit(Run{}, zkfs::parse_command_line(argc, argv));
 }

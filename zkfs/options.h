@@ -6,6 +6,13 @@
 #include <variant>
 #include <vector>
 
+#include "zkfs/commands/create_command.h"
+#include "zkfs/commands/dump_command.h"
+#include "zkfs/commands/lock_command.h"
+#include "zkfs/commands/tree_command.h"
+#include "zkfs/commands/value_command.h"
+#include "zkfs/commands/wait_command.h"
+
 namespace zkfs {
 
 // What the program's exit codes mean, for every command.
@@ -36,7 +43,18 @@ struct PrintAndExit {
   std::string text;  // to standard output if exit_code is 0, to standard error otherwise
 };
 
-using Command = std::variant<ServeCommand, StatusCommand, PrintAndExit>;
+using Command = std::variant<PrintAndExit,
+                             ServeCommand,
+                             StatusCommand,
+                             CreateCommand,
+                             GetCommand,
+                             SetCommand,
+                             RmCommand,
+                             LsCommand,
+                             StatCommand,
+                             WaitCommand,
+                             LockCommand,
+                             DumpCommand>;
 
 Command parse_command_line(int argc, const char* const* argv);
 
