@@ -111,19 +111,25 @@ Expected<void> take_valued(std::string_view name, std::string_view value, MountO
 
 // What mount(8), fstab and systemd pass along and what is the case anyway.
 bool is_ignored(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kIgnored{
-      "defaults", "rw",   "nosuid", "nodev",  "noexec",  "noatime",
-      "relatime", "auto", "noauto", "nofail", "_netdev", "default_permissions"};
+  static constexpr std::string_view kIgnored[] = {
+      "defaults", "rw",       "nosuid",      "nodev",    "noexec",
+      "noatime",  "relatime", "strictatime", "lazytime", "nodiratime",
+      "async",    "sync",     "dirsync",     "auto",     "noauto",
+      "nofail",   "_netdev",  "user",        "users",    "nouser",
+      "owner",    "group",    "loud",        "silent",   "default_permissions"};
   for (const std::string_view ignored : kIgnored) {
     if (name == ignored) return true;
   }
-  return name.starts_with("x-");
+  return false;
 }
 
 Expected<void> take(std::string_view option, MountOptions& options) {
   const auto equals = option.find('=');
   const std::string_view name = option.substr(0, equals);
-  if (option.empty() || name.starts_with("x-")) return {};
+  if (option.empty() || name.starts_with("x-") || name.starts_with("X-") || name == "comment" ||
+      name == "user") {
+    return {};
+  }
   if (equals != std::string_view::npos) {
     return take_valued(name, option.substr(equals + 1), options);
   }

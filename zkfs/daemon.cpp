@@ -29,24 +29,29 @@
 #include "ensemble/storage/disk_thread.h"
 #include "ensemble/storage/posix_disk.h"
 #include "ensemble/storage/store.h"
-#include "mount/event_helper.h"
 #include "mount/mount.h"
 #include "zkfs/config.h"
+#include "zkfs/control_socket.h"
 #include "zkfs/metered_storage.h"
+#include "zkfs/mounts.h"
+#include "zkfs/service_manager.h"
 #include "zkfs/status_text.h"
 
 namespace zkfs {
 namespace {
 
-// One worker that hangs on a locked directory must not stop the replay of the others.
-// Idle ones cost a few pages.
-constexpr int kEventWorkers = 8;
 constexpr Millis kTickInterval{10};
 // A turn of the loop this long delays heartbeats and every caller.
 constexpr Millis kLateTick{250};
 constexpr Millis kLateTickQuiet{10'000};
 // What the close of the mount's session may take when stopping.
 constexpr Millis kSessionCloseWait{500};
+// Without a quorum the mounts show the last known state, which may lack what was acknowledged last.
+// So whoever waits for the start is told once there is one; but not later than this, for then the
+// last known state is what there is.
+constexpr Millis kReadyWait{3'000};
+// How often the service manager hears of a change of state.
+constexpr Millis kStatusInterval{500};
 
 std::unexpected<Problem> problem(std::string text) {
   return std::unexpected(Problem{std::move(text)});
@@ -84,35 +89,11 @@ void prepare_process() {
   }
 }
 
-bool lies_under(const std::string& path, const std::string& directory) {
-  if (directory == "/") return true;
-  return path == directory || path.starts_with(directory + "/");
-}
-
-// The name as it is, and with symbolic links resolved where that can be done (below a dead mount
-// it cannot).
-bool lies_under_in_any_way(const std::string& path, const std::string& directory) {
-  std::error_code ignored;
-  const std::string real_path = std::filesystem::weakly_canonical(path, ignored).string();
-  const std::string real_directory = std::filesystem::weakly_canonical(directory, ignored).string();
-  return lies_under(path, directory) ||
-         (!real_path.empty() && !real_directory.empty() && lies_under(real_path, real_directory));
-}
-
-// A server that wrote to its own mount would wait for itself.
-Expected<void> refuse_own_mount(const Config& config, const std::string& mountpoint) {
-  if (lies_under_in_any_way(config.data_dir, mountpoint))
-    return problem(fmt::format(
-        "{}: the data directory lies under the mount point {}; give another --data-dir or "
-        "dataDir",
-        config.data_dir, mountpoint));
-  std::error_code no_file;
-  const std::filesystem::path log = std::filesystem::read_symlink("/proc/self/fd/2", no_file);
-  if (!no_file && lies_under(log.string(), mountpoint))
-    return problem(
-        fmt::format("{}: the log lies under the mount point {}; redirect standard error elsewhere",
-                    log.string(), mountpoint));
-  return {};
+// Symbolic links resolved, where that can be done.
+std::string resolved(const std::string& path) {
+  std::error_code failed;
+  const std::string text = std::filesystem::weakly_canonical(path, failed).string();
+  return text.empty() ? path : text;
 }
 
 server::MemberConfig member_config(const Config& config) {
@@ -150,17 +131,26 @@ int fail(const std::string& text, int exit_code) {
 
 class Daemon {
  public:
-  Daemon(Config config, mount::MountOptions options)
+  Daemon(Config config, std::vector<mount::MountOptions> wanted, bool keep)
       : config_(std::move(config)),
-        mount_options_(std::move(options)),
+        wanted_(std::move(wanted)),
+        keep_(keep),
         signals_(context_),
         tick_timer_(context_),
-        purge_timer_(context_) {}
+        purge_timer_(context_),
+        mounts_({.context = context_,
+                 .data_dir = resolved(config_.data_dir),
+                 .control_files = [this] { return control_files(); },
+                 .now = monotonic_now},
+                [this](const std::string& mountpoint) {
+                  ZKFS_LOG_INFO(zkfs, "somebody unmounted {}", mountpoint);
+                  mount_gone("somebody unmounted it");
+                }) {}
 
   // Everything up to the first turn of the loop. Fails with the line to print.
   Expected<void> build();
   // Returns the exit code.
-  int run();
+  int run(Started started);
 
  private:
   Expected<void> open_storage();
@@ -172,29 +162,40 @@ class Daemon {
   void request_flush();
   void await_signal();
   void disk_failed(const Problem& failure);
+  // One mount is no longer there.
+  void mount_gone(const std::string& how);
+  Expected<void> asked(const ControlSocket::Words& words);
+  void tell_ready();
+  void tell_service_manager(Instant at);
   void begin_stop(const std::string& reason, int exit_code);
   void finish_stop();
   StatusView status_view() const;
   mount::ControlFiles control_files() const;
 
   const Config config_;
-  mount::MountOptions mount_options_;
+  std::vector<mount::MountOptions> wanted_;  // at start
+  const bool keep_;                          // go on without mounts
 
   asio::io_context context_{1};
   asio::signal_set signals_;
   asio::steady_timer tick_timer_;
   asio::steady_timer purge_timer_;
   // In the order of building; what is later uses what is earlier.
-  std::unique_ptr<mount::EventHelper> helper_;  // until the mount takes it
   std::unique_ptr<storage::Disk> disk_;
   std::unique_ptr<tree::DataTree> tree_;  // until the member takes it
   std::unique_ptr<storage::DiskThread> disk_thread_;
   std::unique_ptr<MeteredStorage> storage_;  // the member's way to the disk thread
   std::unique_ptr<peer::PeerNetwork> network_;
   std::unique_ptr<server::Member> member_;
-  std::unique_ptr<mount::Mount> mount_;
+  std::unique_ptr<ControlSocket> control_socket_;
+  Mounts mounts_;
 
-  const Instant started_ = monotonic_now();
+  ServiceManager service_manager_;
+  Instant status_told_{};
+  const Instant begun_ = monotonic_now();
+  bool ready_ = false;
+  Instant ready_deadline_{};
+  Started started_;  // until called
   Instant next_tick_{};
   Instant late_tick_logged_{};
   bool flush_posted_ = false;
@@ -205,16 +206,20 @@ class Daemon {
 };
 
 Expected<void> Daemon::build() {
-  auto helper = mount::EventHelper::spawn(kEventWorkers);
-  if (!helper) return std::unexpected(std::move(helper).error());
-  helper_ = std::move(*helper);
+  ZKFS_TRY(mounts_.spawn_zygote());
   ZKFS_TRY(open_storage());
+  // The lock is ours from here on. Requests wait for the loop's first turn.
+  auto control_socket =
+      ControlSocket::open(context_, config_.data_dir,
+                          [this](const ControlSocket::Words& words) { return asked(words); });
+  if (!control_socket) return std::unexpected(std::move(control_socket).error());
+  control_socket_ = std::move(*control_socket);
   if (!config_.standalone) ZKFS_TRY(network_->start(config_.listen_on_all_addresses));
   member_->start(now());
-  mount_ = std::make_unique<mount::Mount>(context_, *member_, mount_options_, control_files(),
-                                          std::move(helper_), [] { return monotonic_now(); });
-  return mount_->start(
-      [this] { asio::post(context_, [this] { begin_stop("somebody unmounted it", kExitYes); }); });
+  mounts_.serve(*member_);
+  for (mount::MountOptions& options : wanted_) ZKFS_TRY(mounts_.add(std::move(options)));
+  wanted_.clear();
+  return {};
 }
 
 Expected<void> Daemon::open_storage() {
@@ -265,16 +270,20 @@ void Daemon::wire_member(const storage::Recovered& recovered) {
   member_->on_dirty([this] { request_flush(); });
 }
 
-int Daemon::run() {
+int Daemon::run(Started started) {
   await_signal();
   next_tick_ = monotonic_now();
   schedule_tick();
   schedule_purge();
-  ZKFS_LOG_INFO(zkfs, "serving mountpoint={} servers={} pid={}", mount_options_.mountpoint,
+  ZKFS_LOG_INFO(zkfs, "serving mountpoints={} servers={} pid={}",
+                fmt::join(mounts_.mountpoints(), ","),
                 std::max<std::size_t>(1, config_.servers.size()), getpid());
+  started_ = std::move(started);
+  ready_deadline_ = monotonic_now() + kReadyWait;
   context_.run();
   // Outside the loop, in this order: the helper's workers, then the disk thread's queue.
-  mount_.reset();
+  mounts_.clear();
+  control_socket_.reset();
   member_.reset();
   network_.reset();
   disk_thread_.reset();
@@ -313,8 +322,11 @@ void Daemon::tick() {
   const Now at = now();
   warn_if_late(at.monotonic);
   member_->tick(at);
+  service_manager_.alive(at.monotonic);
   if (!stopping_) {
-    mount_->tick();
+    mounts_.tick();
+    if (!ready_ && (member_->in_quorum() || at.monotonic >= ready_deadline_)) tell_ready();
+    tell_service_manager(at.monotonic);
   } else if (at.monotonic >= stop_deadline_ || !member_->in_quorum() ||
              member_->status().pending_requests == 0) {
     return finish_stop();
@@ -349,6 +361,47 @@ void Daemon::disk_failed(const Problem& failure) {
   finish_stop();
 }
 
+void Daemon::tell_ready() {
+  ready_ = true;
+  service_manager_.ready();
+  if (started_) std::exchange(started_, nullptr)("");
+}
+
+void Daemon::tell_service_manager(Instant at) {
+  if (!service_manager_.present() || at - status_told_ < kStatusInterval) return;
+  status_told_ = at;
+  const StatusView view = status_view();
+  const std::string leader =
+      view.member.leader ? fmt::format(", leader {}", view.member.leader) : std::string();
+  service_manager_.status(fmt::format("{} of server {}{}, epoch {}", role_word(view),
+                                      view.member.self, leader, view.member.epoch));
+}
+
+void Daemon::mount_gone(const std::string& how) {
+  if (!mounts_.empty() || keep_) return;
+  begin_stop(how, kExitYes);
+}
+
+Expected<void> Daemon::asked(const ControlSocket::Words& words) {
+  if (words == ControlSocket::Words{"ping"}) return {};
+  if (stopping_) return problem(std::string(kStoppingAnswer));
+  if (words.size() == 3 && words[0] == "mount") {
+    mount::MountOptions options;
+    ZKFS_TRY(mount::parse_mount_options(words[2], options));
+    if (!words[1].starts_with('/'))
+      return problem(fmt::format("mount point {}: not absolute", words[1]));
+    options.mountpoint = words[1];
+    return mounts_.add(std::move(options));
+  }
+  if (words.size() == 2 && words[0] == "unmount") {
+    ZKFS_TRY(mounts_.remove(words[1]));
+    // The answer first.
+    asio::post(context_, [this] { mount_gone("it was asked to unmount the last one"); });
+    return {};
+  }
+  return problem(fmt::format("{}: neither ping, mount nor unmount", words[0]));
+}
+
 void Daemon::begin_stop(const std::string& reason, int exit_code) {
   if (stopping_) return;
   stopping_ = true;
@@ -356,8 +409,10 @@ void Daemon::begin_stop(const std::string& reason, int exit_code) {
   ZKFS_LOG_INFO(zkfs, "stopping: {}", reason);
   signals_.clear();  // a second signal has its default action from here on
   purge_timer_.cancel();
-  mount_->stop();
-  // The next ticks wait for the close of the mount's session, then finish.
+  service_manager_.stopping();
+  if (started_) std::exchange(started_, nullptr)(fmt::format("stopped as it started: {}", reason));
+  mounts_.stop();
+  // The next ticks wait for the close of the mounts' sessions, then finish.
   stop_deadline_ = monotonic_now() + kSessionCloseWait;
 }
 
@@ -399,32 +454,45 @@ mount::ControlFiles Daemon::control_files() const {
           .metrics =
               [this] {
                 return metrics_text(status_view(), storage_->latencies(),
-                                    process_facts(monotonic_now() - started_));
+                                    process_facts(monotonic_now() - begun_));
               },
           .config = [this] { return config_text(config_); },
           .ensemble = [this] { return ensemble_members(status_view()); }};
 }
 
-Expected<mount::MountOptions> mount_options(const ServeCommand& command) {
-  mount::MountOptions options;
-  for (const std::string& text : command.mount_options)
-    ZKFS_TRY(mount::parse_mount_options(text, options));
-  std::string path = std::filesystem::absolute(command.mountpoint).lexically_normal().string();
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  options.mountpoint = std::move(path);
-  return options;
+// The mounts asked for, the plain MOUNTPOINT first. Fails for a wrong option.
+Expected<std::vector<mount::MountOptions>> wanted_mounts(const ServeCommand& command) {
+  std::vector<mount::MountOptions> all;
+  if (!command.mountpoint.empty()) {
+    mount::MountOptions& options = all.emplace_back();
+    for (const std::string& text : command.mount_options)
+      ZKFS_TRY(mount::parse_mount_options(text, options));
+    options.mountpoint = resolved_mountpoint(command.mountpoint);
+  }
+  for (const std::string& text : command.mounts) {
+    const auto comma = text.find(',');
+    mount::MountOptions& options = all.emplace_back();
+    if (comma != std::string::npos)
+      ZKFS_TRY(mount::parse_mount_options(text.substr(comma + 1), options));
+    const std::string mountpoint = text.substr(0, comma);
+    if (mountpoint.empty())
+      return problem(fmt::format("--mount {}: begins with no mount point", text));
+    options.mountpoint = resolved_mountpoint(mountpoint);
+  }
+  return all;
 }
 
-}  // namespace
-
-int run_serve(const ServeCommand& command) {
-  auto options = mount_options(command);
-  if (!options) return fail(options.error().text, kExitMisuse);
+int serve(const ServeCommand& command, Started started) {
+  // Says it twice where somebody waits for it: the log may be elsewhere.
+  const auto refuse = [&started](const std::string& text, int exit_code) {
+    if (started) started(text);
+    return fail(text, exit_code);
+  };
+  auto mounts = wanted_mounts(command);
+  if (!mounts) return refuse(mounts.error().text, kExitMisuse);
   auto config = load_config(
       {.file = command.config_file, .data_dir = command.data_dir, .overrides = command.overrides});
-  if (!config) return fail(config.error().text, kExitNo);
-  if (auto refused = refuse_own_mount(*config, options->mountpoint); !refused)
-    return fail(refused.error().text, kExitNo);
+  if (!config) return refuse(config.error().text, kExitNo);
 
   log::set_level(std::string_view(command.log_level));
   log::set_prefix(fmt::format("server={}", config->self.value));
@@ -432,11 +500,17 @@ int run_serve(const ServeCommand& command) {
     log::write(log::Room::zkfs, remark.warning ? log::Level::kWarn : log::Level::kInfo,
                remark.text);
   prepare_process();
-  if (chdir("/") != 0) return fail("/: cannot be entered", kExitNo);
+  if (chdir("/") != 0) return refuse("/: cannot be entered", kExitNo);
 
-  Daemon daemon(std::move(*config), std::move(*options));
-  if (auto built = daemon.build(); !built) return fail(built.error().text, kExitNo);
-  return daemon.run();
+  Daemon daemon(std::move(*config), std::move(*mounts), command.keep);
+  if (auto built = daemon.build(); !built) return refuse(built.error().text, kExitNo);
+  return daemon.run(std::move(started));
+}
+
+}  // namespace
+
+int run_serve(const ServeCommand& command, Started started) {
+  return serve(command, std::move(started));
 }
 
 }  // namespace zkfs

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "zkfs/daemon.h"
+#include "zkfs/mount_helper.h"
 #include "zkfs/options.h"
 #include "zkfs/status_command.h"
 
@@ -41,5 +42,6 @@ struct Run {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 0 && zkfs::is_mount_helper(argv[0])) return zkfs::run_mount_helper(argc, argv);
   return std::visit(Run{}, zkfs::parse_command_line(argc, argv));
 }

@@ -84,18 +84,27 @@ Described describe_serve(CLI::App& zkfs) {
   app->add_option("--set,-s", serve->overrides, "sets a key of the configuration; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app->add_option("-o,--options", serve->mount_options, "mount options; see zkfs(8)")
+  app->add_option("-o,--options", serve->mount_options, "options of MOUNTPOINT; see zkfs(8)")
       ->type_name("OPTIONS")
       ->allow_extra_args(false);
   app->add_option("--log-level", serve->log_level, "what is logged to standard error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->type_name("LEVEL")
       ->capture_default_str();
-  app->add_option("MOUNTPOINT", serve->mountpoint, "an empty directory")->required()->type_name("");
+  app->add_option("--mount,-m", serve->mounts,
+                  "one more mount with options of its own; repeatable")
+      ->type_name("MOUNTPOINT[,OPTIONS]")
+      ->allow_extra_args(false);
+  app->add_flag("--keep", serve->keep, "goes on when the last mount is gone, or without any");
+  app->add_option("MOUNTPOINT", serve->mountpoint, "an empty directory")->type_name("");
   app->footer(
       "Without --config it is an ensemble of one.\n"
       "SIGTERM or SIGINT unmounts and ends it; a second one ends it at once.");
-  return {app, [serve] { return *serve; }};
+  return {app, [serve]() -> Command {
+            if (serve->mountpoint.empty() && serve->mounts.empty() && !serve->keep)
+              refuse("name a MOUNTPOINT to serve, or give --keep to do without");
+            return *serve;
+          }};
 }
 
 Described describe_status(CLI::App& zkfs) {

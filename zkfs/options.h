@@ -27,10 +27,12 @@ enum ExitCode : int {
 struct ServeCommand {
   std::string config_file;  // empty: standalone
   std::string data_dir;
-  std::vector<std::string> overrides;      // --set
-  std::vector<std::string> mount_options;  // -o
+  std::vector<std::string> overrides;  // --set
   std::string log_level = "info";
-  std::string mountpoint;
+  std::string mountpoint;                  // empty: none but those of --mount
+  std::vector<std::string> mount_options;  // -o, of `mountpoint`
+  std::vector<std::string> mounts;         // --mount, each "MOUNTPOINT[,OPTIONS]"
+  bool keep = false;                       // goes on without mounts
 };
 
 struct StatusCommand {

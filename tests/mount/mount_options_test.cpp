@@ -28,6 +28,7 @@ TEST(MountOptions, IgnoresWhatFstabPassesAlong) {
   MountOptions options;
   EXPECT_TRUE(parse_mount_options(
       "rw,nosuid,nodev,noexec,_netdev,nofail,x-systemd.mount-timeout=30,defaults,,", options));
+  EXPECT_TRUE(parse_mount_options("user,users,user=me,owner,group,sync,comment=a", options));
   EXPECT_TRUE(parse_mount_options("", options));
 }
 

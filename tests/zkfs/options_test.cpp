@@ -32,6 +32,18 @@ TEST(Options, SetDoesNotSwallowTheMountPoint) {
   EXPECT_EQ(std::get<ServeCommand>(parse({"serve", "-o", "ro", "/zk"})).mountpoint, "/zk");
 }
 
+TEST(Options, MountCanBeRepeatedAndKeepsItsCommas) {
+  const auto serve =
+      std::get<ServeCommand>(parse({"serve", "--mount", "/a,ro,timeo=1s", "--mount", "/b", "/zk"}));
+  EXPECT_EQ(serve.mounts, (std::vector<std::string>{"/a,ro,timeo=1s", "/b"}));
+  EXPECT_EQ(serve.mountpoint, "/zk");
+}
+
+TEST(Options, AMountPointIsNotNeededWithMountOrKeep) {
+  EXPECT_EQ(std::get<ServeCommand>(parse({"serve", "--mount", "/a"})).mountpoint, "");
+  EXPECT_TRUE(std::get<ServeCommand>(parse({"serve", "--keep"})).keep);
+}
+
 TEST(Options, SetKeepsCommasAndEquals) {
   EXPECT_EQ(std::get<ServeCommand>(parse({"serve", "--set=a=b,c=d", "/zk"})).overrides,
             (std::vector<std::string>{"a=b,c=d"}));
