@@ -16,12 +16,11 @@
 #include <fmt/core.h>
 
 #include "ensemble/base/log.h"
+#include "mount/fusermount.h"
 
 namespace zkfs::mount {
 
 namespace {
-
-constexpr const char* kType = "fuse.zkfs";
 
 std::unexpected<Problem> problem(std::string text) {
   return std::unexpected(Problem{std::move(text)});
@@ -43,17 +42,10 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
-std::string read_mountinfo() {
-  std::ifstream file("/proc/self/mountinfo");
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 // The topmost mount at `path`.
 std::optional<MountEntry> topmost(const std::string& path) {
   std::optional<MountEntry> found;
-  for (MountEntry& entry : parse_mountinfo(read_mountinfo())) {
+  for (MountEntry& entry : mounts_of_this_process()) {
     if (entry.path == path) found = std::move(entry);
   }
   return found;
@@ -69,6 +61,10 @@ bool is_empty(const std::string& path) {
   }
   ::closedir(directory);
   return empty;
+}
+
+bool is_superuser() {
+  return ::geteuid() == 0;
 }
 
 unsigned long mount_flags(const MountOptions& options) {
@@ -91,12 +87,20 @@ std::vector<MountEntry> parse_mountinfo(std::string_view text) {
     if (separator + 2 >= fields.size()) continue;
     MountEntry entry;
     std::from_chars(fields[0].data(), fields[0].data() + fields[0].size(), entry.id);
+    entry.device = fields[2];
     entry.path = unescape(fields[4]);
     entry.type = fields[separator + 1];
     entry.source = unescape(fields[separator + 2]);
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+std::vector<MountEntry> mounts_of_this_process() {
+  std::ifstream file("/proc/self/mountinfo");
+  std::stringstream text;
+  text << file.rdbuf();
+  return parse_mountinfo(text.str());
 }
 
 MountPoint::MountPoint(asio::io_context& context) : mountinfo_(context) {}
@@ -112,11 +116,13 @@ Expected<void> MountPoint::prepare(const std::string& path) {
 
   if (::stat(path.c_str(), &attr) != 0 && errno == ENOTCONN) {
     const auto dead = topmost(path);
-    if (!dead || dead->type != kType) {
+    if (!dead || dead->type != kFilesystemType) {
       return problem(fmt::format("{}: a dead mount that is not ours; unmount it first", path));
     }
     ZKFS_LOG_INFO(mount, "taking over the dead mount at {}", path);
-    if (::umount2(path.c_str(), MNT_DETACH) != 0) {
+    if (!is_superuser()) {
+      ZKFS_TRY(fusermount_unmount(path));
+    } else if (::umount2(path.c_str(), MNT_DETACH) != 0) {
       return problem(
           fmt::format("{}: cannot unmount the dead mount: {}", path, std::strerror(errno)));
     }
@@ -128,7 +134,7 @@ Expected<void> MountPoint::prepare(const std::string& path) {
   if (!S_ISDIR(attr.st_mode)) {
     return problem(fmt::format("mount point {} is not a directory; name a directory", path));
   }
-  if (const auto mounted = topmost(path); mounted && mounted->type == kType) {
+  if (const auto mounted = topmost(path); mounted && mounted->type == kFilesystemType) {
     return problem(fmt::format("a zkfs is mounted at {} already; unmount it first", path));
   }
   if (!is_empty(path)) {
@@ -141,6 +147,11 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
   path_ = options.mountpoint;
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   ZKFS_TRY(prepare(path_));
+  if (!is_superuser()) {
+    const auto mounted = fusermount(path_, options);
+    if (const auto entry = topmost(path_); mounted && entry) id_ = entry->id;
+    return mounted;
+  }
   const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     const char* remedy = errno == ENOENT ? "load the fuse module (modprobe fuse)"
@@ -150,8 +161,8 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
   const std::string text =
       fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}", fd, ::getuid(), ::getgid(),
                   options.allow_other ? ",allow_other,default_permissions" : "");
-  if (::mount(options.source.c_str(), path_.c_str(), kType, mount_flags(options), text.c_str()) !=
-      0) {
+  if (::mount(options.source.c_str(), path_.c_str(), kFilesystemType.data(), mount_flags(options),
+              text.c_str()) != 0) {
     const int error = errno;
     ::close(fd);
     return problem(fmt::format("mounting at {}: {}{}", path_, std::strerror(error),
@@ -183,8 +194,8 @@ Expected<void> MountPoint::take_over(const std::string& path) {
 }
 
 std::optional<MountEntry> MountPoint::find() const {
-  for (MountEntry& entry : parse_mountinfo(read_mountinfo())) {
-    if (entry.id == id_ && entry.type == kType) return entry;
+  for (MountEntry& entry : mounts_of_this_process()) {
+    if (entry.id == id_ && entry.type == kFilesystemType) return entry;
   }
   return {};
 }
@@ -219,6 +230,12 @@ void MountPoint::unmount() {
   const auto entry = find();
   id_ = 0;
   if (!entry) return;
+  if (!is_superuser()) {
+    if (const auto done = fusermount_unmount(entry->path); !done) {
+      ZKFS_LOG_WARN(mount, "{}", done.error().text);
+    }
+    return;
+  }
   // It may have been moved.
   if (::umount2(entry->path.c_str(), UMOUNT_NOFOLLOW) == 0) return;
   if (::umount2(entry->path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {

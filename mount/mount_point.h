@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// MountPoint: mount(2) and what surrounds it: checks beforehand, taking over the mount point of a
-// daemon that died, noticing that somebody else unmounted it, unmounting. Asks /proc/self/mountinfo
-// rather than the mount itself: a daemon must not wait for its own mount.
+// MountPoint: mount(2), or fusermount3 for who is not root, and what surrounds it: checks
+// beforehand, taking over the mount point of a daemon that died, noticing that somebody else
+// unmounted it, unmounting. Asks /proc/self/mountinfo rather than the mount itself: a daemon must
+// not wait for its own mount.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,17 @@ namespace zkfs::mount {
 // A line of /proc/self/mountinfo.
 struct MountEntry {
   int id = 0;
+  std::string device;  // major:minor: the same for all places where one filesystem is mounted
   std::string path;
   std::string type;
   std::string source;
 };
 
 std::vector<MountEntry> parse_mountinfo(std::string_view text);
+// As of now.
+std::vector<MountEntry> mounts_of_this_process();
+
+inline constexpr std::string_view kFilesystemType = "fuse.zkfs";
 
 class MountPoint {
  public:

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include <asio/post.hpp>
@@ -12,7 +10,7 @@
 
 #include "ensemble/base/check.h"
 #include "ensemble/base/log.h"
-#include "zkfs/status_command.h"
+#include "mount/mount_point.h"
 
 namespace zkfs {
 namespace {
@@ -27,11 +25,6 @@ std::unexpected<Problem> problem(std::string text) {
 bool lies_under(const std::string& path, const std::string& directory) {
   if (directory == "/") return true;
   return path == directory || path.starts_with(directory + "/");
-}
-
-std::string own_mountinfo() {
-  std::ifstream file("/proc/self/mountinfo");
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace
@@ -77,16 +70,22 @@ Expected<void> Mounts::refuse(const std::string& mountpoint) const {
     return problem(
         fmt::format("{}: the log lies under the mount point {}; redirect standard error elsewhere",
                     log.string(), mountpoint));
-  for (const Mounted& mounted : mounted_) {
-    if (mounted.mountpoint == mountpoint)
+  std::vector<mount::MountEntry> others = mount::mounts_of_this_process();
+  std::erase_if(others, [](const auto& entry) { return entry.type != mount::kFilesystemType; });
+  const auto is_ours = [&](const std::string& device) {
+    return std::ranges::any_of(others, [&](const mount::MountEntry& entry) {
+      return entry.device == device &&
+             std::ranges::find(mounted_, entry.path, &Mounted::mountpoint) != mounted_.end();
+    });
+  };
+  for (const mount::MountEntry& other : others) {
+    // A dead one is taken over; ours are alive, also where they were bound to.
+    if (other.path == mountpoint && is_ours(other.device))
       return problem(fmt::format("a zkfs is mounted at {} already; unmount it first", mountpoint));
-  }
-  // Ours, wherever they were bound or moved to, and others': one that serves us could in turn be
-  // served by us.
-  for (const std::string& other : zkfs_mounts(own_mountinfo())) {
-    if (other != mountpoint && lies_under(mountpoint, other))
+    // Also others': one that serves us could in turn be served by us.
+    if (other.path != mountpoint && lies_under(mountpoint, other.path))
       return problem(fmt::format("mount point {} lies on the zkfs at {}; name one elsewhere",
-                                 mountpoint, other));
+                                 mountpoint, other.path));
   }
   return {};
 }

@@ -4,7 +4,8 @@
 // taken away while the server runs.
 //
 // Paths are compared as text and taken as they are: resolved, absolute. Asking the filesystem where
-// a path leads could lead through one of our own mounts, and this thread would wait for itself.
+// a path leads could lead through one of our own mounts, and this thread would wait for itself. So
+// what lies on a zkfs, as /proc/self/mountinfo tells, is refused before it is touched.
 #pragma once
 
 #include <cstdint>

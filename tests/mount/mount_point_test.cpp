@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mount/fusermount.h"
+
 namespace zkfs::mount {
 namespace {
 
@@ -17,6 +19,16 @@ TEST(MountPoint, MountinfoIsUnderstood) {
   EXPECT_EQ(entries[1].path, "/mnt/a b");
   EXPECT_EQ(entries[1].type, "fuse.zkfs");
   EXPECT_EQ(entries[1].source, "zk1:/");
+}
+
+TEST(Fusermount, OptionsEscapeTheSource) {
+  MountOptions options;
+  options.source = "a,b\\c";
+  EXPECT_EQ(fusermount_options(options), "subtype=zkfs,fsname=a\\,b\\\\c,noexec");
+  options.exec = options.read_only = options.allow_other = true;
+  options.source = "zkfs";
+  EXPECT_EQ(fusermount_options(options),
+            "subtype=zkfs,fsname=zkfs,ro,allow_other,default_permissions");
 }
 
 }  // namespace

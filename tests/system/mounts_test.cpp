@@ -184,6 +184,16 @@ TEST_F(Mounts, ASymbolicLinkToTheOwnMountDoesNotHangTheServer) {
   EXPECT_EQ(write_file(at("a/f"), "x"), 0);
 }
 
+TEST_F(Mounts, ABindMountOfTheOwnMountDoesNotHangTheServer) {
+  serve({at("a")});
+  ASSERT_EQ(run("mount --bind " + at("a") + " " + at("b")).status, 0);
+  const auto result = mount("b");
+  run("umount " + at("b"));
+  EXPECT_EQ(result.status, 32);
+  EXPECT_NE(result.output.find("already"), std::string::npos) << result.output;
+  EXPECT_EQ(write_file(at("a/f"), "x"), 0);
+}
+
 // --- mount.zkfs starts the server ---
 
 TEST_F(Mounts, TheHelperStartsAServerThatEndsWithItsLastMount) {
@@ -315,6 +325,78 @@ TEST_F(Mounts, LinesOfFstabWork) {
                       "grep -c \" $PWD/[ab] \" /proc/self/mountinfo; umount --all -t fuse.zkfs"));
   EXPECT_EQ(result.status, 0) << result.output;
   EXPECT_EQ(result.output, "x\n2\n") << "a second mount -a finds both there";
+}
+
+// --- an ordinary user ---
+
+// As nobody, in a mount namespace where /dev/fuse is for everybody, as distributions have it. The
+// directory u is his; ./zkfs is the program.
+std::string as_nobody(const std::string& directory, const std::string& script) {
+  const std::string setup =
+      "set -e; exec 2>&1; mount -t tmpfs -o mode=755,dev none " + directory + "; cd " + directory +
+      "; mknod -m 666 fuse c 10 229; mount --bind fuse /dev/fuse; touch zkfs; mount "
+      "--bind " ZKFS_PROGRAM " zkfs; ln -s zkfs mount.zkfs; mkdir -p u/m; chown -R 65534:65534 u;";
+  std::ofstream(directory + "/../script") << script;
+  const std::string user =
+      "exec setpriv --reuid=65534 --regid=65534 --clear-groups bash 3< ../script /dev/fd/3";
+  return "unshare -m bash -c '" + setup + user + "'";
+}
+
+class AsUser : public Mounts {
+ protected:
+  void SetUp() override {
+    Mounts::SetUp();
+    if (IsSkipped()) return;
+    if (run("test -u \"$(command -v fusermount3)\"").status != 0)
+      GTEST_SKIP() << "fusermount3 is not here, or not setuid";
+    // So that he gets there.
+    fs::permissions(at(".."),
+                    fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec);
+    fs::create_directory(at("user"));
+  }
+
+  CommandResult as_user(const std::string& script) {
+    return run(as_nobody(at("user"),
+                         "set -e\ntrap '[ -e u/d/zkfs.log ] && cat u/d/zkfs.log' ERR\n" + script));
+  }
+};
+
+TEST_F(AsUser, MountsAndUnmountsThroughFusermount3) {
+  const auto result = as_user(
+      "mkdir u/d; ./mount.zkfs $PWD/u/d u/m\n"
+      "echo x > u/m/f; cat u/m/f\n"
+      "stat -c %u u/m/f\n"
+      "grep -c ' - fuse.zkfs .*user_id=65534' /proc/self/mountinfo\n"
+      "fusermount3 -u u/m\n"
+      "! grep -q fuse.zkfs /proc/self/mountinfo\n"
+      "grep -q 'replay is off' u/d/zkfs.log");
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_EQ(result.output, "x\n65534\n1\n");
+}
+
+TEST_F(AsUser, ASignalUnmountsToo) {
+  const auto result = as_user(
+      "mkdir u/d; ./mount.zkfs $PWD/u/d u/m\n"
+      "pid=$(cat u/d/version-2/zkfs.lock); kill $pid; tail --pid=$pid -f /dev/null\n"
+      "! grep -q fuse.zkfs /proc/self/mountinfo");
+  EXPECT_EQ(result.status, 0) << result.output;
+}
+
+TEST_F(AsUser, ADeadMountIsTakenOver) {
+  const auto result = as_user(
+      "mkdir u/d; ./mount.zkfs $PWD/u/d u/m; echo x > u/m/f\n"
+      "pid=$(cat u/d/version-2/zkfs.lock); kill -9 $pid; tail --pid=$pid -f /dev/null\n"
+      "./mount.zkfs $PWD/u/d u/m; cat u/m/f; fusermount3 -u u/m");
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_EQ(result.output, "x\n");
+}
+
+TEST_F(AsUser, WhatFusermount3RefusesIsToldInOneLine) {
+  const auto result =
+      as_user("mkdir u/d; ./mount.zkfs $PWD/u/d u/m -o allow_other && exit 9; exit 0");
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("user_allow_other"), std::string::npos) << result.output;
+  EXPECT_EQ(std::count(result.output.begin(), result.output.end(), '\n'), 1) << result.output;
 }
 
 }  // namespace
