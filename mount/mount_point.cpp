@@ -186,7 +186,7 @@ Expected<int> MountPoint::mount(const MountOptions& options) {
 Expected<void> MountPoint::take_over(const std::string& path) {
   path_ = path;
   const auto entry = topmost(path_);
-  if (!entry || entry->type != kType) {
+  if (!entry || entry->type != kFilesystemType) {
     return problem(fmt::format("{}: the mount to be taken over is gone", path_));
   }
   id_ = entry->id;
