@@ -255,6 +255,7 @@ Expected<void> Mount::hand_over(handover::Mount& out) {
   const auto fuse = s.channel->inheritable();
   if (!fuse) return std::unexpected(fuse.error());
   out.set_mountpoint(s.options.mountpoint);
+  out.set_options(s.options.given);
   out.set_fuse(*fuse);
   out.set_init(s.channel->init());
   s.filesystem.save(out);

@@ -26,6 +26,7 @@ enum class CommitMode : std::uint8_t { kClose, kWriter, kWrite };
 
 // From -o; contract sections 2 and 6.
 struct MountOptions {
+  std::string given;            // the text, for a program that goes on with the mount
   std::string mountpoint;       // absolute
   std::string source = "zkfs";  // what /proc/mounts shows first
   bool allow_other = false;

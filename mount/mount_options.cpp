@@ -174,6 +174,7 @@ std::string mount_options_text(const MountOptions& options) {
 }
 
 Expected<void> parse_mount_options(const std::string& text, MountOptions& options) {
+  if (!text.empty()) options.given += (options.given.empty() ? "" : ",") + text;
   std::string_view rest = text;
   while (!rest.empty()) {
     const auto comma = rest.find(',');

@@ -29,6 +29,7 @@
 #include "ensemble/storage/disk_thread.h"
 #include "ensemble/storage/posix_disk.h"
 #include "ensemble/storage/store.h"
+#include "mount/handover.pb.h"
 #include "mount/mount.h"
 #include "zkfs/config.h"
 #include "zkfs/control_socket.h"
@@ -36,6 +37,7 @@
 #include "zkfs/mounts.h"
 #include "zkfs/service_manager.h"
 #include "zkfs/status_text.h"
+#include "zkfs/upgrade.h"
 
 namespace zkfs {
 namespace {
@@ -52,6 +54,8 @@ constexpr Millis kSessionCloseWait{500};
 constexpr Millis kReadyWait{3'000};
 // How often the service manager hears of a change of state.
 constexpr Millis kStatusInterval{500};
+// Longer, and the requests of users wait for nothing.
+constexpr Millis kUpgradeWait{5'000};
 
 std::unexpected<Problem> problem(std::string text) {
   return std::unexpected(Problem{std::move(text)});
@@ -66,10 +70,10 @@ Now now() {
   return {.monotonic = monotonic_now(), .wall = std::chrono::duration_cast<Millis>(wall).count()};
 }
 
-sigset_t stop_signals() {
+sigset_t our_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, number);
   return set;
 }
 
@@ -77,7 +81,7 @@ void prepare_process() {
   signal(SIGPIPE, SIG_IGN);
   // From here to the first turn of the loop a stop waits; the helper's workers inherit the mask, so
   // that a Ctrl-C of the terminal reaches the daemon alone, which ends them in its own order.
-  const sigset_t set = stop_signals();
+  const sigset_t set = our_signals();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   // A core file could land on our own mount, and would hold everybody's data.
   const rlimit none{.rlim_cur = 0, .rlim_max = 0};
@@ -131,8 +135,9 @@ int fail(const std::string& text, int exit_code) {
 
 class Daemon {
  public:
-  Daemon(Config config, std::vector<mount::MountOptions> wanted, bool keep)
-      : config_(std::move(config)),
+  Daemon(Config config, std::vector<mount::MountOptions> wanted, bool keep, SelfStart self)
+      : self_(std::move(self)),
+        config_(std::move(config)),
         wanted_(std::move(wanted)),
         keep_(keep),
         signals_(context_),
@@ -147,8 +152,9 @@ class Daemon {
                   mount_gone("somebody unmounted it");
                 }) {}
 
-  // Everything up to the first turn of the loop. Fails with the line to print.
-  Expected<void> build();
+  // Everything up to the first turn of the loop. `left`: by the program before this one, or null.
+  // Fails with the line to print.
+  Expected<void> build(const handover::Daemon* left);
   // Returns the exit code.
   int run(Started started);
 
@@ -161,17 +167,22 @@ class Daemon {
   void schedule_purge();
   void request_flush();
   void await_signal();
+  void await_next_signal();
   void disk_failed(const Problem& failure);
   // One mount is no longer there.
   void mount_gone(const std::string& how);
   Expected<void> asked(const ControlSocket::Words& words);
   void tell_ready();
   void tell_service_manager(Instant at);
+  void begin_upgrade();
+  void go_on_with_upgrade(Instant at);
+  void give_upgrade_up(const std::string& reason);
   void begin_stop(const std::string& reason, int exit_code);
   void finish_stop();
   StatusView status_view() const;
   mount::ControlFiles control_files() const;
 
+  const SelfStart self_;
   const Config config_;
   std::vector<mount::MountOptions> wanted_;  // at start
   const bool keep_;                          // go on without mounts
@@ -190,6 +201,13 @@ class Daemon {
   std::unique_ptr<ControlSocket> control_socket_;
   Mounts mounts_;
 
+  // An upgrade under way: first the probe runs, then the mounts settle, then the loop ends.
+  enum class Upgrade : std::uint8_t { kNone, kProbing, kSettling, kReady };
+  Upgrade upgrade_ = Upgrade::kNone;
+  Instant upgrade_deadline_{};
+  std::optional<ProgramProbe> probe_;
+  handover::Daemon upgrade_state_;
+
   ServiceManager service_manager_;
   Instant status_told_{};
   const Instant begun_ = monotonic_now();
@@ -205,7 +223,7 @@ class Daemon {
   std::string failure_;  // the last line on standard error, if not empty
 };
 
-Expected<void> Daemon::build() {
+Expected<void> Daemon::build(const handover::Daemon* left) {
   ZKFS_TRY(mounts_.spawn_zygote());
   ZKFS_TRY(open_storage());
   // The lock is ours from here on. Requests wait for the loop's first turn.
@@ -217,7 +235,12 @@ Expected<void> Daemon::build() {
   if (!config_.standalone) ZKFS_TRY(network_->start(config_.listen_on_all_addresses));
   member_->start(now());
   mounts_.serve(*member_);
-  for (mount::MountOptions& options : wanted_) ZKFS_TRY(mounts_.add(std::move(options)));
+  if (left != nullptr) {
+    // What was mounted since the start is there as well, what was unmounted is not.
+    ZKFS_TRY(mounts_.resume(*left));
+  } else {
+    for (mount::MountOptions& options : wanted_) ZKFS_TRY(mounts_.add(std::move(options)));
+  }
   wanted_.clear();
   return {};
 }
@@ -281,6 +304,16 @@ int Daemon::run(Started started) {
   started_ = std::move(started);
   ready_deadline_ = monotonic_now() + kReadyWait;
   context_.run();
+  if (upgrade_ == Upgrade::kReady) {
+    // Everything said and asked is settled; what the disk thread still has is carried out first.
+    mounts_.drop_workers();
+    control_socket_.reset();
+    network_.reset();
+    disk_thread_.reset();
+    disk_.reset();
+    const Problem failed = become(self_, upgrade_state_);
+    return fail(fmt::format("upgrade: {}", failed.text), kExitNo);
+  }
   // Outside the loop, in this order: the helper's workers, then the disk thread's queue.
   mounts_.clear();
   control_socket_.reset();
@@ -293,12 +326,59 @@ int Daemon::run(Started started) {
 }
 
 void Daemon::await_signal() {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
-  const sigset_t set = stop_signals();
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(number);
+  const sigset_t set = our_signals();
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  await_next_signal();
+}
+
+void Daemon::await_next_signal() {
   signals_.async_wait([this](const asio::error_code& error, int number) {
-    if (!error) begin_stop(fmt::format("signal {}", number), kExitYes);
+    if (error) return;
+    if (number != SIGUSR2) return begin_stop(fmt::format("signal {}", number), kExitYes);
+    begin_upgrade();
+    await_next_signal();
   });
+}
+
+// --- upgrade in place ---
+
+void Daemon::begin_upgrade() {
+  if (stopping_ || upgrade_ != Upgrade::kNone) return;
+  probe_.emplace();
+  if (const auto started = probe_->start(self_.program); !started) {
+    return give_upgrade_up(started.error().text);
+  }
+  ZKFS_LOG_INFO(zkfs, "upgrading to {}", self_.program);
+  upgrade_ = Upgrade::kProbing;
+  upgrade_deadline_ = monotonic_now() + kUpgradeWait;
+}
+
+void Daemon::go_on_with_upgrade(Instant at) {
+  if (upgrade_ == Upgrade::kProbing) {
+    const auto ended = probe_->ended();
+    if (ended == false) return give_upgrade_up(self_.program + " --version fails");
+    if (ended == true) {
+      upgrade_ = Upgrade::kSettling;
+      mounts_.pause();
+    }
+  } else if (upgrade_ == Upgrade::kSettling && mounts_.settled()) {
+    if (const auto left = mounts_.hand_over(upgrade_state_); !left) {
+      upgrade_state_.Clear();
+      return give_upgrade_up(left.error().text);
+    }
+    upgrade_ = Upgrade::kReady;
+    context_.stop();
+    return;
+  }
+  if (at >= upgrade_deadline_) give_upgrade_up("requests under way do not end; is there a quorum?");
+}
+
+void Daemon::give_upgrade_up(const std::string& reason) {
+  ZKFS_LOG_ERROR(zkfs, "upgrade given up: {}", reason);
+  if (upgrade_ == Upgrade::kSettling) mounts_.go_on();
+  upgrade_ = Upgrade::kNone;
+  probe_.reset();
 }
 
 void Daemon::request_flush() {
@@ -325,6 +405,8 @@ void Daemon::tick() {
   service_manager_.alive(at.monotonic);
   if (!stopping_) {
     mounts_.tick();
+    if (upgrade_ != Upgrade::kNone) go_on_with_upgrade(at.monotonic);
+    if (upgrade_ == Upgrade::kReady) return;
     if (!ready_ && (member_->in_quorum() || at.monotonic >= ready_deadline_)) tell_ready();
     tell_service_manager(at.monotonic);
   } else if (at.monotonic >= stop_deadline_ || !member_->in_quorum() ||
@@ -488,7 +570,11 @@ int serve(const ServeCommand& command, Started started) {
     if (started) started(text);
     return fail(text, exit_code);
   };
-  auto mounts = wanted_mounts(command);
+  auto left = inheritance();
+  if (!left) return refuse(left.error().text, kExitNo);
+  Expected<std::vector<mount::MountOptions>> mounts;
+  // To look at a mount point that is inherited would be to wait for ourselves.
+  if (*left == nullptr) mounts = wanted_mounts(command);
   if (!mounts) return refuse(mounts.error().text, kExitMisuse);
   auto config = load_config(
       {.file = command.config_file, .data_dir = command.data_dir, .overrides = command.overrides});
@@ -499,11 +585,13 @@ int serve(const ServeCommand& command, Started started) {
   for (const Remark& remark : config->remarks)
     log::write(log::Room::zkfs, remark.warning ? log::Level::kWarn : log::Level::kInfo,
                remark.text);
+  SelfStart self = how_to_start(command);
   prepare_process();
   if (chdir("/") != 0) return refuse("/: cannot be entered", kExitNo);
 
-  Daemon daemon(std::move(*config), std::move(*mounts), command.keep);
-  if (auto built = daemon.build(); !built) return refuse(built.error().text, kExitNo);
+  Daemon daemon(std::move(*config), std::move(*mounts), command.keep, std::move(self));
+  if (auto built = daemon.build(left->get()); !built) return refuse(built.error().text, kExitNo);
+  left->reset();
   return daemon.run(std::move(started));
 }
 

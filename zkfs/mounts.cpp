@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "zkfs/mounts.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <utility>
@@ -10,6 +12,7 @@
 
 #include "ensemble/base/check.h"
 #include "ensemble/base/log.h"
+#include "mount/handover.pb.h"
 #include "mount/mount_point.h"
 
 namespace zkfs {
@@ -94,16 +97,67 @@ Expected<void> Mounts::add(mount::MountOptions options) {
   ZKFS_CHECK(door_ != nullptr && zygote_ != nullptr, "a mount before there is what to mount");
   ZKFS_CHECK(!stopped_, "a mount after the end");
   ZKFS_TRY(refuse(options.mountpoint));
-  auto helper = zygote_->helper(kEventWorkers);
-  if (!helper) return std::unexpected(std::move(helper).error());
   const std::string mountpoint = options.mountpoint;
-  auto mount =
-      std::make_unique<mount::Mount>(parts_.context, *door_, std::move(options),
-                                     parts_.control_files(), std::move(*helper), parts_.now);
+  auto made = make(std::move(options));
+  if (!made) return std::unexpected(std::move(made).error());
+  std::unique_ptr<mount::Mount> mount = std::move(*made);
   // Called from within the mount: it is taken down later, from the loop.
   const std::uint64_t id = ++last_id_;
   ZKFS_TRY(mount->start([this, id] { asio::post(parts_.context, [this, id] { unmounted(id); }); }));
   mounted_.push_back({id, mountpoint, std::move(mount)});
+  return {};
+}
+
+Expected<std::unique_ptr<mount::Mount>> Mounts::make(mount::MountOptions options) {
+  auto helper = zygote_->helper(kEventWorkers);
+  if (!helper) return std::unexpected(std::move(helper).error());
+  return std::make_unique<mount::Mount>(parts_.context, *door_, std::move(options),
+                                        parts_.control_files(), std::move(*helper), parts_.now);
+}
+
+void Mounts::pause() {
+  for (const Mounted& mounted : mounted_) mounted.mount->pause();
+}
+
+void Mounts::go_on() {
+  for (const Mounted& mounted : mounted_) mounted.mount->go_on();
+}
+
+bool Mounts::settled() const {
+  return std::ranges::all_of(mounted_,
+                             [](const Mounted& mounted) { return mounted.mount->settled(); });
+}
+
+Expected<void> Mounts::hand_over(handover::Daemon& out) const {
+  for (const Mounted& mounted : mounted_) ZKFS_TRY(mounted.mount->hand_over(*out.add_mounts()));
+  return {};
+}
+
+void Mounts::drop_workers() {
+  for (const Mounted& mounted : mounted_) mounted.mount->drop_helper();
+  zygote_.reset();
+}
+
+Expected<void> Mounts::resume(const handover::Daemon& in) {
+  for (const handover::Mount& left : in.mounts()) {
+    mount::MountOptions options;
+    ZKFS_TRY(mount::parse_mount_options(left.options(), options));
+    options.mountpoint = left.mountpoint();
+    auto made = make(options);
+    if (!made) return std::unexpected(std::move(made).error());
+    std::unique_ptr<mount::Mount> mount = std::move(*made);
+    const std::uint64_t id = ++last_id_;
+    const auto resumed = mount->resume(
+        left, [this, id] { asio::post(parts_.context, [this, id] { unmounted(id); }); });
+    if (resumed) {
+      mounted_.push_back({id, left.mountpoint(), std::move(mount)});
+      continue;
+    }
+    ZKFS_LOG_ERROR(mount, "{}: {}; it is mounted anew", left.mountpoint(), resumed.error().text);
+    mount.reset();
+    ::close(left.fuse());
+    ZKFS_TRY(add(std::move(options)));
+  }
   return {};
 }
 

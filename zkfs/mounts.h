@@ -22,6 +22,10 @@
 #include "mount/event_zygote.h"
 #include "mount/mount.h"
 
+namespace zkfs::handover {
+class Daemon;
+}
+
 namespace zkfs {
 
 class Mounts {
@@ -49,6 +53,21 @@ class Mounts {
   // Mounts; usable on return. Fails, beside what Mount::start says, if the mount point lies on a
   // zkfs or holds the data directory or the log.
   Expected<void> add(mount::MountOptions options);
+  // --- upgrade in place (upgrade.h) ---
+
+  // Nothing more is taken from the kernel, until go_on().
+  void pause();
+  void go_on();
+  // Nothing is under way.
+  [[nodiscard]] bool settled() const;
+  // Requires: settled(). If it fails, go_on().
+  Expected<void> hand_over(handover::Daemon& out) const;
+  // The last thing before the program is another: ends the workers.
+  void drop_workers();
+  // There, instead of add(): all of them. One that cannot be taken over is mounted anew; fails if
+  // that fails, too.
+  Expected<void> resume(const handover::Daemon& in);
+
   // Unmounts; who waits in it is answered. Fails if none of ours is there.
   Expected<void> remove(const std::string& mountpoint);
   // Unmounts all, and refuses to add more. They are still there until clear().
@@ -71,6 +90,7 @@ class Mounts {
   };
 
   Expected<void> refuse(const std::string& mountpoint) const;
+  Expected<std::unique_ptr<mount::Mount>> make(mount::MountOptions options);
   void unmounted(std::uint64_t id);
 
   Parts parts_;

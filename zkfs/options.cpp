@@ -91,8 +91,7 @@ Described describe_serve(CLI::App& zkfs) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}))
       ->type_name("LEVEL")
       ->capture_default_str();
-  app->add_option("--mount,-m", serve->mounts,
-                  "one more mount with options of its own; repeatable")
+  app->add_option("--mount,-m", serve->mounts, "one more mount with options of its own; repeatable")
       ->type_name("MOUNTPOINT[,OPTIONS]")
       ->allow_extra_args(false);
   app->add_flag("--keep", serve->keep, "goes on when the last mount is gone, or without any");
