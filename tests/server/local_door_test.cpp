@@ -68,6 +68,19 @@ TEST_F(LocalDoorTest, WithoutAQuorumRequestsWait) {
   EXPECT_EQ(log_.lines, (Lines{"cut", "quorum", "local 1", "Ok"}));
 }
 
+TEST_F(LocalDoorTest, ALockIsHandedOverByAnotherNode) {
+  const SessionId other = door_.foreign_session();
+  const LockRequest theirs{.ino = kRootIno, .mode = tree::LockMode::kExclusive, .request = 1};
+  door_.inject_foreign(theirs, other);
+  LockRequest mine = theirs;
+  mine.wait = true;
+  submit(mine);
+  door_.pump();
+  door_.inject_foreign(UnlockRequest{.ino = kRootIno}, other);
+  EXPECT_EQ(log_.lines, (Lines{"foreign 0", "foreign 0", "local 0", "LockQueued", "foreign 1"}));
+  EXPECT_FALSE(door_.tree().lock_of_request(kRootIno, session_, 1)->waiting);
+}
+
 TEST_F(LocalDoorTest, HeldCompletionsComeInOrder) {
   door_.hold();
   submit(create(at("/a")));

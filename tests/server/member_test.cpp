@@ -189,6 +189,43 @@ TEST_F(MemberTest, ClosingASessionRemovesItsEphemerals) {
   EXPECT_FALSE(member_->tree().find_path("/e"));
 }
 
+class Grants final : public ChangeSubscriber {
+ public:
+  void applied(const AppliedTxn& txn) override {
+    for (const tree::Change& change : txn.changes) {
+      if (change.kind == tree::Change::Kind::kLockGranted)
+        told.emplace_back(change.session, change.request);
+    }
+  }
+
+  void replaced(const tree::DataTree& /*before*/, const tree::DataTree& /*after*/) override {}
+
+  void quorum_changed(bool /*in_quorum*/) override {}
+
+  std::vector<std::pair<SessionId, std::uint64_t>> told;
+};
+
+TEST_F(MemberTest, AGrantToWhoeverWaitedIsInTheChangeFeed) {
+  run_disk();
+  open();
+  Grants grants;
+  member_->subscribe(&grants);
+  LockRequest request{
+      .ino = kRootIno, .mode = tree::LockMode::kExclusive, .owner = 1, .request = 1, .wait = true};
+  std::vector<Error> answers;
+  const auto note = [&](const tree::Outcome& outcome) { answers.push_back(outcome.error); };
+  member_->submit(session_, {}, request, note);
+  request.owner = 2;
+  request.request = 2;
+  member_->submit(session_, {}, request, note);
+  run_disk();
+  EXPECT_TRUE(grants.told.empty());
+  member_->submit(session_, {}, UnlockRequest{.ino = kRootIno, .owner = 1}, note);
+  run_disk();
+  EXPECT_EQ(answers, (std::vector{Error::kOk, Error::kLockQueued, Error::kOk}));
+  EXPECT_EQ(grants.told, (std::vector{std::pair{session_, std::uint64_t{2}}}));
+}
+
 TEST_F(MemberTest, AnActiveLeaderReapsWhatIsDue) {
   run_disk();
   open();
