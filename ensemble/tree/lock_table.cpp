@@ -158,7 +158,8 @@ class LockTable::CircleSearch {
 };
 
 bool LockTable::closes_circle(const LockView& asked) const {
-  return CircleSearch(*this, asked).run();
+  // Nobody waits for who has nothing.
+  return owners_.contains(owner_key(asked)) && CircleSearch(*this, asked).run();
 }
 
 // --- steps ---
@@ -322,7 +323,7 @@ Error LockTable::lock(const LockView& asked, bool wait, Grants& granted) {
   if (!wait) return Error::kWouldBlock;
   if (asked.space == LockSpace::kPosix) {
     if (closes_circle(asked)) return Error::kDeadlock;
-  } else {
+  } else if (file.held.contains(owner_of(asked))) {
     // What is in the way stays there, be it that a request is granted that waited before: the file
     // does not go, nor does the request become grantable.
     carve(file, owner_of(asked), asked.range);
