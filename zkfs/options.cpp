@@ -164,7 +164,7 @@ Described describe_create(CLI::App& zkfs) {
       ->type_name("");
   app->footer(
       "Fails with 1 if the path exists: of several creators one wins.\n"
-      "The znode and its value are one transaction: nobody sees it empty.");
+      "The znode appears with its value: nobody sees it empty.");
   return {app, [t, app, ttl, link, mode]() -> Command {
             CreateCommand& create = t->create;
             using Kind = CreateCommand::Kind;

@@ -62,6 +62,18 @@ TEST(DumpText, EveryKindOfTxnHasItsLine) {
             "closeSession session=0x2b ephemerals=3,4");
   EXPECT_EQ(of(CloseSessionTxn{SessionId{0x2b}, {}}), "closeSession session=0x2b ephemerals=none");
   EXPECT_EQ(of(ErrorTxn{Error::kNoNode, {}}), "error NoNode");
+  EXPECT_EQ(of(LockTxn{.ino = Ino{5},
+                       .space = {},
+                       .mode = {},
+                       .range = {},
+                       .owner = 16,
+                       .request = 2,
+                       .pid = 7,
+                       .wait = true}),
+            "lock ino=5 flock shared range=all owner=0x10 request=2 pid=7 wait");
+  EXPECT_EQ(of(UnlockTxn{Ino{5}, LockSpace::kPosix, {10, 19}, 16}),
+            "unlock ino=5 fcntl range=10-19 owner=0x10");
+  EXPECT_EQ(of(CancelLockTxn{Ino{5}, 2}), "cancelLock ino=5 request=2");
   EXPECT_EQ(of(MultiTxn{{CheckTxn{Ino{2}}, DeleteTxn{Ino{5}}}}),
             "multi of 2: check ino=2; delete ino=5");
 }

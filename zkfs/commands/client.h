@@ -57,6 +57,9 @@ int complain(std::string_view thing, std::string_view what, int code = kExitNo);
 // kExitNoQuorum if the server is without a quorum.
 int complain_errno(const std::string& path, int error);
 
+// How the names begin under which create makes what it then renames. ls leaves them out.
+inline constexpr std::string_view kTemporaryPrefix = ".zkfs-create-";
+
 // Names. A path without slashes at its end ("/" stays), what is before the last component ("." if
 // there is nothing), and the last component.
 std::string without_slashes(std::string path);

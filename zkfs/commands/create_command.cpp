@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 
 #include <fmt/format.h>
@@ -41,6 +42,13 @@ Answer<void> made(int result) {
   return std::unexpected(errno);
 }
 
+// A name of ours, to be renamed.
+Answer<std::string> temporary_in(const std::string& directory) {
+  std::uint64_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) return std::unexpected(errno);
+  return joined(directory, fmt::format("{}{:016x}", kTemporaryPrefix, random));
+}
+
 Answer<void> make_directories(const std::string& path) {
   const auto first = made(mkdir(path.c_str(), kDirectoryMode));
   if (first || first.error() == EEXIST) return {};
@@ -50,20 +58,52 @@ Answer<void> make_directories(const std::string& path) {
   return second || second.error() == EEXIST ? Answer<void>() : second;
 }
 
-// A file, with its value, in one transaction; the name it has.
-Answer<std::string> make_file(const std::string& path, mode_t mode, const std::string& data) {
+// A file that no marker makes, and that exists from then on. O_EXCL would make it empty first.
+Answer<std::string> make_plain(const std::string& path, mode_t mode, const std::string& data) {
+  struct stat there {};
+
+  if (lstat(path.c_str(), &there) == 0) return std::unexpected(EEXIST);
+  const auto temporary = temporary_in(directory_of(path));
+  if (!temporary) return std::unexpected(temporary.error());
+  Descriptor file(open(temporary->c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+  if (!file) return std::unexpected(errno);
+  int error = write_whole(file.get(), data);
+  const int closed = file.close();
+  if (error == 0) error = closed;
+  // Nothing was made if that failed.
+  if (error != 0) return std::unexpected(error);
+  if (renameat2(AT_FDCWD, temporary->c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0)
+    return name_of(path);
+  error = errno;
+  unlink(temporary->c_str());
+  return std::unexpected(error);
+}
+
+// A file by a name with a marker, with its value, in one transaction; the name it has.
+Answer<std::string> make_marked(const std::string& path, mode_t mode, const std::string& data) {
   // A descriptor for reading and writing commits by its first write, and that fails if another made
-  // the name meanwhile. Nothing is to be written for an empty value: then the open decides.
-  const int flags = data.empty() ? O_WRONLY | O_EXCL : O_RDWR;
-  Descriptor file(open(path.c_str(), flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode));
+  // the name meanwhile.
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!file) return std::unexpected(errno == ELOOP || errno == EISDIR ? EEXIST : errno);
-  if (!data.empty()) {
-    // One that is yet to be made has no attributes.
-    if (flistxattr(file.get(), nullptr, 0) > 0) return std::unexpected(EEXIST);
-    const int error = write_whole(file.get(), data);
-    if (error != 0) return std::unexpected(error == ESTALE ? EEXIST : error);
-  }
+  // One that is yet to be made has no attributes.
+  const bool numbered = mount::parse_marker(name_of(path)).sequential;
+  if (!numbered && flistxattr(file.get(), nullptr, 0) > 0) return std::unexpected(EEXIST);
+  const int error = write_whole(file.get(), data);
+  if (error != 0) return std::unexpected(error == ESTALE ? EEXIST : error);
   return attribute(file.get(), "name");
+}
+
+Answer<std::string> make_empty(const std::string& path, mode_t mode) {
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (!file) return std::unexpected(errno);
+  return attribute(file.get(), "name");
+}
+
+// A file, so that nobody sees it without its value; the name it has.
+Answer<std::string> make_file(const std::string& path, mode_t mode, const std::string& data) {
+  if (data.empty()) return make_empty(path, mode);
+  if (mount::parse_marker(name_of(path)).any) return make_marked(path, mode, data);
+  return make_plain(path, mode, data);
 }
 
 Answer<void> make_other(const CreateCommand& command, const std::string& path) {
@@ -85,10 +125,10 @@ Answer<std::string> name_with(const std::string& directory, ino_t ino) {
 // made under a name of ours and renamed to the sequential one, which keeps its inode number and
 // type.
 Answer<std::string> make_numbered(const CreateCommand& command) {
-  std::uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) != sizeof random) return std::unexpected(errno);
   const std::string directory = parent_of(command.path);
-  const std::string temporary = joined(directory, fmt::format(".zkfs-create-{:016x}", random));
+  const auto name = temporary_in(directory);
+  if (!name) return std::unexpected(name.error());
+  const std::string& temporary = *name;
   if (const auto other = make_other(command, temporary + markers_of(command, false)); !other)
     return std::unexpected(other.error());
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zkfs create`: makes one znode that did not exist, with its value, in one transaction, and prints
-// the path it has. Exactly one of several creators of a name wins, on whichever servers they are.
+// `zkfs create`: makes one znode that did not exist, which appears with its value in one
+// transaction, and prints the path it has. Exactly one of several creators of a name wins, on
+// whichever servers they are. A persistent file with a value, and a directory or link with a
+// number, are made under a temporary name first.
 #pragma once
 
 #include <sys/types.h>

@@ -2,6 +2,7 @@
 #include "zkfs/commands/dump_text.h"
 
 #include <array>
+#include <cstdint>
 #include <ctime>
 #include <iterator>
 #include <variant>
@@ -109,10 +110,30 @@ std::string text(const tree::ErrorTxn& txn) {
   return fmt::format("error {}", to_string(txn.error));
 }
 
-// A kind that this file has no words for.
-template <typename Other>
-std::string text(const Other& /*txn*/) {
-  return "other";
+std::string_view space_word(tree::LockSpace space) {
+  return space == tree::LockSpace::kFlock ? "flock" : "fcntl";
+}
+
+std::string range_text(const tree::LockRange& range) {
+  if (range.first == 0 && range.last == UINT64_MAX) return "all";
+  return range.last == UINT64_MAX ? fmt::format("{}-end", range.first)
+                                  : fmt::format("{}-{}", range.first, range.last);
+}
+
+std::string text(const tree::LockTxn& txn) {
+  return fmt::format(
+      "lock ino={} {} {} range={} owner={:#x} request={} pid={}{}", txn.ino, space_word(txn.space),
+      txn.mode == tree::LockMode::kShared ? "shared" : "exclusive", range_text(txn.range),
+      txn.owner, txn.request, txn.pid, txn.wait ? " wait" : "");
+}
+
+std::string text(const tree::UnlockTxn& txn) {
+  return fmt::format("unlock ino={} {} range={} owner={:#x}", txn.ino, space_word(txn.space),
+                     range_text(txn.range), txn.owner);
+}
+
+std::string text(const tree::CancelLockTxn& txn) {
+  return fmt::format("cancelLock ino={} request={}", txn.ino, txn.request);
 }
 
 std::string text(const tree::MultiTxn& txn) {

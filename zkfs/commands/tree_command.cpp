@@ -95,7 +95,7 @@ class Lister {
     if (!names) return complain_errno(directory, names.error());
     int worst = kExitYes;
     for (const std::string& name : *names) {
-      if (name == kDataEntry) continue;
+      if (name == kDataEntry || name.starts_with(kTemporaryPrefix)) continue;
       worst = std::max(worst, show(joined(directory, name), prefix + name));
     }
     return worst;
