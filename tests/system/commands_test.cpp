@@ -161,6 +161,17 @@ TEST_F(Commands, CreateGivesTypesKindsAndMode) {
   EXPECT_EQ(xattr(at("e"), "type"), "ephemeral");
 }
 
+TEST_F(Commands, AnEphemeralOfAProcessGoesWithIt) {
+  auto owner = Process::start(
+      {"/bin/bash", "-c", zkfs("create -e$$ " + at("e") + " v") + "; exec sleep 1000"},
+      "/dev/null");
+  ASSERT_TRUE(eventually([&] { return read_file(at("e")) == "v"; }));
+  EXPECT_EQ(xattr(at("e"), "type"), "ephemeral");
+  EXPECT_EQ(xattr(at("e"), "dataVersion"), "0");
+  owner.signal(SIGKILL);
+  EXPECT_EQ(run(zkfs("wait --gone --timeout 10 " + at("e"))).status, 0);
+}
+
 TEST_F(Commands, NothingIsMadeElsewhere) {
   const std::string foreign = cluster_->directory(1) + "/job-";
   expect_complaint(run(zkfs("create -s " + foreign)), 1, cluster_->directory(1));
