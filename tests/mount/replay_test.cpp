@@ -152,6 +152,20 @@ TEST_F(Replay, RenameOfADirectoryKeepsWatchesInside) {
   EXPECT_EQ(events_of(create_directory("/e/t/x")), (Events{"s: CREATE,ISDIR x"}));
 }
 
+TEST_F(Replay, DirectoryThatGoesAndComesBackShowsBoth) {
+  for (const char* path : {"/d/s", "/d/s/t"}) mount_->foreign(create_directory(path));
+  mount_->foreign(create_file("/d/s/t/f"));
+  watch("d", "d");
+  const auto looked_up = [&] { return ::access(mount_->path("d/s/t/f").c_str(), F_OK) == 0; };
+  EXPECT_TRUE(looked_up());
+  EXPECT_EQ(events_of(rename("/d/s", "/d/gone")),
+            (Events{"d: MOVED_FROM,ISDIR s #1", "d: MOVED_TO,ISDIR gone #1"}));
+  EXPECT_FALSE(looked_up());
+  EXPECT_EQ(events_of(rename("/d/gone", "/d/s")),
+            (Events{"d: MOVED_FROM,ISDIR gone #1", "d: MOVED_TO,ISDIR s #1"}));
+  EXPECT_TRUE(looked_up());
+}
+
 TEST_F(Replay, RenameOverAFileKeepsTheTargetsWatch) {
   mount_->foreign(create_file("/d/tmp", "new"));
   mount_->foreign(create_file("/d/f", "old"));

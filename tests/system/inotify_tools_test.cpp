@@ -59,7 +59,9 @@ class InotifyTools : public ::testing::Test {
   std::string out() { return scratch_ + "/out"; }
 
   void start_tool(const std::string& command) {
-    tool_ = Process::start({"/bin/bash", "-c", command}, out());
+    // In a pid namespace, so that whatever it starts ends with it.
+    tool_ = Process::start(
+        {"unshare", "--pid", "--fork", "--kill-child", "/bin/bash", "-c", command}, out());
   }
 
   bool told(const std::string& text, Millis limit = Seconds(20)) {
@@ -256,7 +258,7 @@ TEST_F(InotifyTools, InotifywaitLoopInAShellEndsWithTheLastValue) {
 }
 
 // What systemd's path units do (core/path.c): a watch on the path and on each of its parents, each
-// with the mask for what could make a difference there; at any event they look again.
+// with the mask for what could make a difference there; at any event they watch anew and look.
 class PathUnit {
  public:
   explicit PathUnit(std::string path) : path_(std::move(path)) { watch(); }
@@ -270,6 +272,7 @@ class PathUnit {
   bool until_exists(bool wanted) {
     while ((access(path_.c_str(), F_OK) == 0) != wanted)
       if (!next()) return false;
+    watch();
     return true;
   }
 
@@ -283,9 +286,6 @@ class PathUnit {
 
  private:
   void watch() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    self_ = -1;
     constexpr std::uint32_t kParent = IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB | IN_CREATE |
                                       IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_MASK_ADD;
     constexpr std::uint32_t kPath = IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB | IN_CLOSE_WRITE |
@@ -294,7 +294,8 @@ class PathUnit {
     for (std::size_t slash = path_.find('/', 1); slash != std::string::npos;
          slash = path_.find('/', slash + 1))
       if (inotify_add_watch(fd_, path_.substr(0, slash).c_str(), kParent) < 0) return;
-    self_ = inotify_add_watch(fd_, path_.c_str(), kPath);
+    if (const int self = inotify_add_watch(fd_, path_.c_str(), kPath); self >= 0)
+      selves_.insert(self);
   }
 
   bool next() {
@@ -305,15 +306,15 @@ class PathUnit {
     for (ssize_t at = 0; at < size;) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-      changed_ = changed_ || (self_ >= 0 && event->wd == self_);
+      changed_ = changed_ || selves_.contains(event->wd);
     }
     watch();
     return true;
   }
 
   std::string path_;
-  int fd_ = -1;
-  int self_ = -1;
+  int fd_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  std::set<int> selves_;
   bool changed_ = false;
 };
 
@@ -321,17 +322,17 @@ TEST_F(InotifyTools, PathUnitSeesItsPathComeAndGoAndChange) {
   PathUnit unit(here("a/b/flag"));
   std::atomic<int> step = 0;
   std::thread writer([&] {
-    run("cd " + there() + " && mkdir a && mkdir a/b && echo 1 > a/b/flag");
-    eventually([&] { return step == 1; });
-    run("echo 2 > " + there("a/b/flag"));
-    eventually([&] { return step == 2; });
-    run("cd " + there("a/b") + " && echo 3 > tmp && mv tmp flag");
-    eventually([&] { return step == 3; });
-    run("mv " + there("a") + " " + there("gone"));
-    eventually([&] { return step == 4; });
-    run("mv " + there("gone") + " " + there("a"));
-    eventually([&] { return step == 5; });
-    run("rm -r " + there("a"));
+    const std::vector<std::string> commands{"mkdir a; mkdir a/b; echo 1 > a/b/flag",
+                                            "echo 2 > a/b/flag",
+                                            "echo 3 > a/b/tmp; mv a/b/tmp a/b/flag",
+                                            "mv a gone",
+                                            "mv gone a",
+                                            "rm -r a"};
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+      EXPECT_TRUE(eventually([&] { return step >= static_cast<int>(i); })) << i;
+      const auto done = run("set -e; cd " + there() + "; " + commands[i]);
+      EXPECT_EQ(done.status, 0) << commands[i] << ": " << done.output;
+    }
   });
   EXPECT_TRUE(unit.until_exists(true));
   ++step;
