@@ -181,13 +181,16 @@ TEST_F(InotifyTools, EntrRunsItsCommandWithTheNewValue) {
   ASSERT_TRUE(cluster_->sync(2));
   start_tool("ls " + here("config") + " | exec entr -n cat /_");
   ASSERT_TRUE(told("first"));
-  ASSERT_EQ(write_file(there("config"), "second"), 0);
-  EXPECT_TRUE(told("second"));
-  ASSERT_EQ(write_file(there("tmp"), "third"), 0);
-  ASSERT_EQ(rename(there("tmp").c_str(), there("config").c_str()), 0);
-  EXPECT_TRUE(told("third"));
-  ASSERT_EQ(write_file(there("config"), "fourth"), 0);
-  EXPECT_TRUE(told("fourth")) << "entr lost its watch when the file was replaced";
+  // A change that comes while its command has just run is lost on entr, on any filesystem.
+  const auto told_of = [&](const std::string& value, const std::string& command) {
+    return eventually([&] {
+      run("cd " + there() + " && " + command);
+      return told(value, Millis(300));
+    });
+  };
+  EXPECT_TRUE(told_of("second", "echo second > config"));
+  EXPECT_TRUE(told_of("third", "echo third > tmp && mv tmp config"));
+  EXPECT_TRUE(told_of("fourth", "echo fourth > config")) << "no watch left on what was replaced";
 }
 
 TEST_F(InotifyTools, FswatchTellsOfChangesInATree) {
