@@ -62,7 +62,7 @@ struct MemberStatus {
 struct SessionHandover {
   SessionId id;
   std::uint32_t timeout_ms = 0;
-  std::uint64_t next_xid = 0;  // requests are numbered on: what was decided must not be taken for new
+  std::uint64_t next_xid = 0;  // numbered on: what was decided must not be taken for new
 };
 
 class Door {

@@ -87,6 +87,28 @@ TEST_F(Mounts, EachHasASessionOfItsOwn) {
   EXPECT_EQ(run("ls " + at("a/.zkfs/sessions") + " | wc -l").output, "1\n");
 }
 
+TEST_F(Mounts, AChangeThroughOneWakesWatchersOfTheOtherAndItsOwnOnce) {
+  serve({"--mount", at("b"), at("a")});
+  const auto watch = [&](const std::string& name) {
+    return Process::start(
+        {"inotifywait", "-m", "-e", "create", "-e", "delete", "--format", "%e %f", at(name)},
+        at("events-" + name));
+  };
+  const Process first = watch("a");
+  const Process second = watch("b");
+  const auto events = [&](const std::string& name) { return read_file(at("events-" + name)); };
+  for (const char* name : {"a", "b"}) {
+    ASSERT_TRUE(eventually([&] { return events(name).find("established") != std::string::npos; }));
+  }
+  ASSERT_EQ(write_file(at("a/f"), "x"), 0);
+  fs::remove(at("b/f"));
+  for (const char* name : {"a", "b"}) {
+    const std::string expected = "CREATE f\nDELETE f\n";
+    EXPECT_TRUE(eventually([&] { return events(name).ends_with(expected); })) << events(name);
+    EXPECT_TRUE(events(name).ends_with("established.\n" + expected)) << events(name);
+  }
+}
+
 TEST_F(Mounts, TheServerEndsWithTheLast) {
   serve({"--mount", at("b"), at("a")});
   ASSERT_EQ(run("umount " + at("a")).status, 0);
@@ -109,9 +131,10 @@ TEST_F(Mounts, TheEventWorkersOfOneEndWithIt) {
   serve({"--mount", at("b"), at("a")});
   const std::string workers =
       "pgrep -P $(pgrep -P " + std::to_string(server_.pid()) + ") | wc -l | tr -d '\\n'";
-  EXPECT_EQ(run(workers).output, "8");
+  const int before = std::stoi(run(workers).output);
+  EXPECT_GT(before, 0);
   ASSERT_EQ(run("umount " + at("b")).status, 0);
-  EXPECT_TRUE(eventually([&] { return run(workers).output == "4"; }));
+  EXPECT_TRUE(eventually([&] { return std::stoi(run(workers).output) == before / 2; }));
 }
 
 TEST_F(Mounts, ASignalTakesAllDown) {
