@@ -249,6 +249,7 @@ class Filesystem {
                        fuse_file_info info);
   void create_data(Reply reply, Ino directory, fuse_file_info info);
   void end_owner(const Creation& creation);
+  void read_on(OpenFile& file, std::size_t at);
   void create_now(Reply reply, Creation creation, fuse_file_info info);
   void create_later(Reply reply, Creation creation, fuse_file_info info);
   void write_admitted(Reply reply,

@@ -284,11 +284,27 @@ void Filesystem::create_later(Reply reply, Creation creation, fuse_file_info inf
 
 // --- reading and writing ---
 
+// Whoever has read it all and begins once more, or was told the end and reads on from there where
+// the value has only grown since (tail -f), has done with the value it opened. Anything else would
+// mix two values.
+void Filesystem::read_on(OpenFile& file, std::size_t at) {
+  const bool anew = at == 0 && file.was_read;
+  const bool onwards = at >= file.size() && file.was_told_end;
+  if (!anew && !onwards) return;
+  const auto znode = tree().find(file.ino);
+  if (!znode) return;
+  if (anew || znode->data.view().starts_with(file.snapshot.view())) file.snapshot = znode->data;
+}
+
 void Filesystem::read(Reply reply, Handle handle, std::size_t size, off_t offset) {
   OpenFile* file = files_.find(handle);
   if (file == nullptr) return reply.error(EBADF);
+  const auto at = static_cast<std::size_t>(offset);
+  if (file->mode == WriteMode::kNone) read_on(*file, at);
   const std::string_view value = file->value();
-  const auto from = std::min(static_cast<std::size_t>(offset), value.size());
+  const auto from = std::min(at, value.size());
+  file->was_told_end = from == value.size();
+  file->was_read = value.size() - from <= size;
   reply.bytes(value.substr(from, size));
 }
 

@@ -64,6 +64,8 @@ struct OpenFile {
 
   Blob snapshot;             // the value at open, or after the last commit of this handle
   std::int32_t version = 0;  // that it is, for kCompareAndSet and kOverlay
+  bool was_read = false;     // to its last byte
+  bool was_told_end = false;
 
   // --- written through this handle ---
   std::string staged;        // kAppend: what is added; otherwise the whole value, if `loaded`

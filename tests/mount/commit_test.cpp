@@ -114,6 +114,15 @@ TEST_F(Commit, ReaderKeepsTheValueItOpened) {
   EXPECT_EQ(sh("echo old > f; exec 3<f; echo new > f; cat <&3; cat f"), "old\nnew\n");
 }
 
+TEST_F(Commit, ReaderThatWasToldTheEndReadsOnInTheNewestValue) {
+  EXPECT_EQ(sh("echo a > f; exec 3<f; cat <&3; echo b >> f; cat <&3; echo c >> f; cat <&3"),
+            "a\nb\nc\n");
+}
+
+TEST_F(Commit, ReaderInTheMiddleKeepsItsValue) {
+  EXPECT_EQ(sh("echo old > f; exec 3<f; read -N1 -u3 x; echo new > f; cat <&3"), "ld\n");
+}
+
 TEST_F(Commit, ReaderKeepsTheValueOfARemovedFile) {
   EXPECT_EQ(sh("echo old > f; exec 3<f; rm f; cat <&3; stat -L -c %h /proc/self/fd/3"), "old\n0\n");
 }

@@ -212,6 +212,29 @@ TEST_F(InotifyTools, FswatchTellsOfChangesInATree) {
   }));
 }
 
+// coreutils' tail does not use inotify on FUSE, it polls the descriptor, every second here.
+TEST_F(InotifyTools, TailFollowsWhatIsAppendedReplacedAndMadeAnew) {
+  ASSERT_EQ(write_file(here("log"), "one\n"), 0);
+  ASSERT_TRUE(cluster_->sync(2));
+  start_tool("exec tail -s 0.1 -F " + here("log"));
+  ASSERT_TRUE(told("one\n"));
+  ASSERT_EQ(append_file(there("log"), "two\n"), 0);
+  EXPECT_TRUE(told("two\n"));
+  ASSERT_EQ(append_file(there("log"), "three\n"), 0);
+  EXPECT_TRUE(told("three\n"));
+  EXPECT_EQ(read_file(out()), "one\ntwo\nthree\n");
+  // Shorter: it begins from the start.
+  ASSERT_EQ(write_file(there("tmp"), "rotated\n"), 0);
+  ASSERT_EQ(rename(there("tmp").c_str(), there("log").c_str()), 0);
+  EXPECT_TRUE(told("rotated\n"));
+  ASSERT_EQ(append_file(there("log"), "four\n"), 0);
+  EXPECT_TRUE(told("four\n"));
+  ASSERT_EQ(unlink(there("log").c_str()), 0);
+  EXPECT_TRUE(told("No such file"));
+  ASSERT_EQ(write_file(there("log"), "anew\n"), 0);
+  EXPECT_TRUE(told("anew\n"));
+}
+
 // --- services ---
 
 // Whatever bursts come, whoever reads again at each event ends with the last value.
