@@ -31,6 +31,8 @@ int errno_of(Error error) {
       return EINVAL;
     case Error::kTooLarge:
       return EFBIG;
+    case Error::kNoSpace:
+      return ENOSPC;
     case Error::kQuotaExceeded:
       return EDQUOT;
     case Error::kShutdown:

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -273,6 +274,19 @@ Expected<void> Daemon::open_storage() {
       },
       [this](Problem failure) {
         asio::post(context_, [this, failure = std::move(failure)] { disk_failed(failure); });
+      });
+  disk_thread_->watch_space(
+      // Room for another segment and what is written until the word has spread.
+      [path = config_.data_dir, reserve = 2 * config_.segment_bytes] {
+        struct statvfs space {};
+
+        return ::statvfs(path.c_str(), &space) == 0 && space.f_bavail * space.f_frsize < reserve;
+      },
+      [this](bool low) {
+        asio::post(context_, [this, low] {
+          if (low) ZKFS_LOG_WARN(storage, "{}: little room is left on this disk", config_.data_dir);
+          member_->set_low_space(low);
+        });
       });
   storage_ = std::make_unique<MeteredStorage>(*disk_thread_, monotonic_now);
   wire_member(recovered);

@@ -53,6 +53,8 @@ std::string_view to_string(Error error) {
       return "LockQueued";
     case Error::kWouldBlock:
       return "WouldBlock";
+    case Error::kNoSpace:
+      return "NoSpace";
     case Error::kDeadlock:
       return "Deadlock";
   }

@@ -39,6 +39,7 @@ enum class Error : std::int32_t {
   kLockQueued = -1008,      // not a failure: the lock request waits; a Change tells when granted
   kWouldBlock = -1009,      // a lock that cannot be had now, and the request was not to wait
   kDeadlock = -1010,        // a lock request whose waiting would never end
+  kNoSpace = -1011,         // too few voters for a quorum have room left on their disks
 };
 
 // A short name such as "NoNode", for logs and tests.

@@ -33,6 +33,7 @@ struct Member::State {
 
     Prep prep;
     SessionTracker sessions;
+    std::set<ServerId> low_space;  // voters with little room
     Reaper reaper;
     WallMillis last_time = 0;
   };
@@ -120,6 +121,7 @@ struct Member::State {
   void maybe_snapshot();
   void choose_snapshot_point();
   void touch_sessions();
+  void note_space(ServerId server, bool low);
   void expire_sessions();
   void reap();
   SessionId new_session_id();
@@ -160,6 +162,8 @@ struct Member::State {
   std::vector<std::uint64_t> unsent_syncs;
   std::uint32_t session_counter = 0;
   Instant touch_at{};
+  bool low_space = false;
+  bool told_low_space = false;
 
   std::uint64_t txns_since_snapshot = 0;
   std::uint64_t bytes_since_snapshot = 0;
@@ -271,6 +275,7 @@ void Member::State::on(zab::ForwardedEffect& e) {
   }
   if (const auto* touch = std::get_if<Touch>(&*forwarded)) {
     for (const auto session : touch->sessions) leading->sessions.touch(session, now.monotonic);
+    note_space(e.from, touch->low_space);
     return;
   }
   inbox.push_back({e.from, e.tag, std::move(std::get<Request>(*forwarded))});
@@ -391,9 +396,24 @@ void Member::State::touch_sessions() {
   auto sessions = requests.sessions();
   if (leading) {
     for (const auto session : sessions) leading->sessions.touch(session, now.monotonic);
-  } else if (!sessions.empty() && !zab.leading()) {
-    zab.forward(encode(Touch{std::move(sessions)}));
+    note_space(config.zab.self, low_space);
+  } else if (!zab.leading() && (!sessions.empty() || low_space || told_low_space)) {
+    told_low_space = low_space;
+    zab.forward(encode(Touch{.sessions = std::move(sessions), .low_space = low_space}));
   }
+}
+
+// Of a leader.
+void Member::State::note_space(ServerId server, bool low) {
+  const auto& voters = config.zab.voters;
+  if (std::find(voters.begin(), voters.end(), server) == voters.end()) return;
+  auto& all = leading->low_space;
+  const bool changed = low ? all.insert(server).second : all.erase(server) != 0;
+  if (!changed) return;
+  const bool refuse = voters.size() - all.size() < voters.size() / 2 + 1;
+  leading->prep.refuse_growth(refuse);
+  ZKFS_LOG_WARN(server, "server {} {} room on its disk; writes that add data are {}", server,
+                low ? "has little" : "has again", refuse ? "refused" : "taken");
 }
 
 void Member::State::expire_sessions() {
@@ -509,6 +529,11 @@ void Member::disk_done(std::uint64_t token, Now now) {
 void Member::flush(Now now) {
   state_->now = now;
   state_->flush();
+}
+
+void Member::set_low_space(bool low) {
+  state_->low_space = low;
+  state_->touch_at = {};
 }
 
 void Member::purge() {

@@ -89,6 +89,10 @@ class Member final : public Door {
   // All storage operations up to `token` are durable.
   void disk_done(std::uint64_t token, Now now);
   void flush(Now now);
+  // Whether little room is left on this server's disk. While that is so on so many voters that the
+  // others are no quorum, writes that add data are refused (kNoSpace), so that the disks never fill
+  // up: a full disk stops its server.
+  void set_low_space(bool low);
   // Removes old snapshots and log segments, when the disk gets to it (autopurge.*).
   void purge();
   // Answers everything pending with kShutdown, leaves the quorum. Further inputs are ignored.

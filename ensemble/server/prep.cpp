@@ -56,6 +56,13 @@ std::size_t bytes_bound(const tree::SubTxn& step) {
   return kStepBytes + std::visit([](const auto& txn) { return bytes_of(txn); }, step);
 }
 
+bool grows(const tree::SubTxn& step) {
+  if (const auto* set = std::get_if<tree::SetDataTxn>(&step)) return !set->data.empty();
+  return std::holds_alternative<tree::CreateTxn>(step) ||
+         std::holds_alternative<tree::AppendTxn>(step) ||
+         std::holds_alternative<tree::SetAclTxn>(step);
+}
+
 tree::TxnBody as_body(tree::SubTxn step) {
   return std::visit(
       [](auto& txn) -> tree::TxnBody {
@@ -84,6 +91,7 @@ struct Prep::State {
     if (!decided) return decided;
     // Cannot fail for what came through a front door; keeps a log entry from being unreadable.
     if (bytes_bound(*decided) > limits::kEntryBytesMax) return std::unexpected(Error::kTooLarge);
+    if (growth_refused && grows(*decided)) return std::unexpected(Error::kNoSpace);
     outstanding.apply(*decided);
     return decided;
   }
@@ -104,6 +112,7 @@ struct Prep::State {
   [[nodiscard]] tree::TxnBody lock(SessionId session, const CancelLockRequest& request) const;
 
   Outstanding outstanding;
+  bool growth_refused = false;
 };
 
 tree::TxnBody Prep::State::single(const Decide& decide, const auto& operation) {
@@ -234,6 +243,10 @@ tree::Txn Prep::prepare(const Request& request, Zxid zxid, WallMillis time) {
           .first_unanswered = request.first_unanswered,
           .time = time,
           .body = state_->body(request)};
+}
+
+void Prep::refuse_growth(bool refuse) {
+  state_->growth_refused = refuse;
 }
 
 void Prep::applied(Zxid zxid) {

@@ -31,6 +31,10 @@ class Prep {
   // -> version -> children (reference 2.2).
   tree::Txn prepare(const Request& request, Zxid zxid, WallMillis time);
 
+  // While set, what would add data is refused with kNoSpace; removing, emptying, locks and sessions
+  // go on.
+  void refuse_growth(bool refuse);
+
   // The tree now includes everything up to `zxid`: overlay entries no newer than that are dropped.
   void applied(Zxid zxid);
 

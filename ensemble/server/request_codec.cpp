@@ -377,6 +377,7 @@ Blob encode(const Touch& touch) {
   proto::Touch* to = message.mutable_touch();
   to->mutable_sessions()->Reserve(static_cast<int>(touch.sessions.size()));
   for (const SessionId session : touch.sessions) to->add_sessions(session.value);
+  to->set_low_space(touch.low_space);
   return as_blob(message);
 }
 
@@ -391,6 +392,7 @@ Result<Forwarded> decode_forwarded(ByteView bytes) {
   touch.sessions.reserve(static_cast<std::size_t>(message.touch().sessions_size()));
   for (const std::uint64_t session : message.touch().sessions())
     touch.sessions.push_back(SessionId{session});
+  touch.low_space = message.touch().low_space();
   return touch;
 }
 

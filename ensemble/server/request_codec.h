@@ -12,9 +12,10 @@
 
 namespace zkfs::server {
 
-// Sessions of that learner that are alive.
+// How that learner is.
 struct Touch {
-  std::vector<SessionId> sessions;
+  std::vector<SessionId> sessions;  // alive
+  bool low_space = false;           // little room is left on its disk
 };
 
 using Forwarded = std::variant<Request, Touch>;

@@ -4,6 +4,7 @@
 // Store is touched by the disk thread alone, and nothing is called with the mutex held.
 #include "ensemble/storage/disk_thread.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -22,6 +23,8 @@ struct Item {
   StorageOp op;
 };
 
+constexpr std::chrono::seconds kSpaceInterval{1};
+
 std::size_t bytes_of(const AppendOp& op) {
   std::size_t bytes = 0;
   for (const Entry& entry : op.entries) bytes += entry.bytes.size();
@@ -33,11 +36,15 @@ std::size_t bytes_of(const AppendOp& op) {
 struct DiskThread::State {
   void run();
   bool take();
+  void look_at_space();
   std::size_t carry_out_from(std::size_t begin);
 
   std::unique_ptr<Store> store;
   std::function<void(std::uint64_t)> completed;
   std::function<void(Problem)> failed;
+  std::function<bool()> is_low;           // guarded by mutex until the first submit
+  std::function<void(bool)> low_changed;  // the same
+  bool low = false;                       // the disk thread's
 
   std::mutex mutex;
   std::condition_variable wake;
@@ -46,6 +53,7 @@ struct DiskThread::State {
   std::vector<Item> queue;                      // guarded by mutex
   std::uint64_t last_token = 0;                 // guarded by mutex
   bool stopping = false;                        // guarded by mutex
+  bool looks = false;                           // guarded by mutex: the room is to be looked at
   std::vector<Item> work;                       // the disk thread's
   bool broken = false;                          // the disk thread's
   std::vector<const AppendOp*> run_of_appends;  // the disk thread's
@@ -71,6 +79,16 @@ DiskThread::~DiskThread() {
   state_->thread.join();
 }
 
+void DiskThread::watch_space(std::function<bool()> is_low, std::function<void(bool low)> changed) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->is_low = std::move(is_low);
+    state_->low_changed = std::move(changed);
+    state_->looks = true;
+  }
+  state_->wake.notify_one();
+}
+
 void DiskThread::submit(std::uint64_t token, StorageOp op) {
   bool was_empty = false;
   {
@@ -88,16 +106,29 @@ void DiskThread::State::run() {
   while (take()) {
     for (std::size_t next = 0; next < work.size() && !broken;) next = carry_out_from(next);
     work.clear();
+    look_at_space();
   }
 }
 
-// Waits for work and takes all that is queued. False at the end.
+void DiskThread::State::look_at_space() {
+  if (!is_low || is_low() == low) return;
+  low = !low;
+  low_changed(low);
+}
+
+// Waits for work and takes all that is queued; with little room left, for a while only. False at
+// the end.
 bool DiskThread::State::take() {
   std::unique_lock lock(mutex);
-  wake.wait(lock, [this] { return stopping || !queue.empty(); });
-  if (queue.empty()) return false;
+  const auto ready = [this] { return stopping || looks || !queue.empty(); };
+  if (low) {
+    wake.wait_for(lock, kSpaceInterval, ready);
+  } else {
+    wake.wait(lock, ready);
+  }
+  looks = false;
   work.swap(queue);
-  return true;
+  return !work.empty() || !stopping;
 }
 
 // Carries out one operation, or the run of appends that begins there. Returns the index after it.

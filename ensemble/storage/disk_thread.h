@@ -21,6 +21,10 @@ class DiskThread final : public StoragePort {
   DiskThread(std::unique_ptr<Store> store,
              std::function<void(std::uint64_t token)> completed,
              std::function<void(Problem)> failed);
+  // From here on the disk thread asks `is_low` (whether the room left is little) at once, after
+  // each batch, and every second while it is; `changed` is called, on the disk thread, when the
+  // answer is another. To be called before the first submit.
+  void watch_space(std::function<bool()> is_low, std::function<void(bool low)> changed);
   // Carries out what is queued, then joins.
   ~DiskThread() override;
 

@@ -572,6 +572,21 @@ TEST(PrepOverlay, ShrinksToNothingWhenAllIsApplied) {
   EXPECT_EQ(leader.prep().overlay_size(), 0U);
 }
 
+TEST(Prep, WithoutRoomOnlyWhatAddsDataIsRefused) {
+  Leader leader;
+  leader.run(create(at("/a"), "1"));
+  leader.run(create(at("/b"), "1"));
+  leader.prep().refuse_growth(true);
+  EXPECT_EQ(leader.error_of(create(at("/c"))), Error::kNoSpace);
+  EXPECT_EQ(leader.error_of(set("/a", "2")), Error::kNoSpace);
+  EXPECT_EQ(leader.error_of(append("/a", "2")), Error::kNoSpace);
+  EXPECT_EQ(leader.error_of(multi({remove("/b"), create(at("/c"))})), Error::kNoSpace);
+  EXPECT_EQ(leader.error_of(set("/a", "")), Error::kOk);
+  EXPECT_EQ(leader.error_of(remove("/b")), Error::kOk);
+  leader.prep().refuse_growth(false);
+  EXPECT_EQ(leader.error_of(create(at("/c"))), Error::kOk);
+}
+
 TEST(PrepOverlay, KeepsWhatANewerTxnChanged) {
   Leader leader;
   leader.propose(create(at("/a"), "1"));

@@ -159,9 +159,11 @@ TEST(RequestCodec, KeepsTheOperationsOfAMultiInOrder) {
 
 TEST(RequestCodec, TouchKeepsItsSessions) {
   const std::vector<SessionId> sessions{SessionId{1}, SessionId{~0ULL}};
-  const auto result = decode_forwarded(encode(Touch{sessions}).view());
+  const Touch touch{.sessions = sessions, .low_space = true};
+  const auto result = decode_forwarded(encode(touch).view());
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(std::get<Touch>(*result).sessions, sessions);
+  EXPECT_TRUE(std::get<Touch>(*result).low_space);
   EXPECT_TRUE(decode_forwarded(encode(Touch{}).view()).has_value());
 }
 
