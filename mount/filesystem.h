@@ -263,6 +263,7 @@ class Filesystem {
   // --- locks ---
   void lock_file(Reply reply, Handle handle, Locks::Who who, Locks::What what);
   void read_anew(OpenFile& file);
+  void commit_and_unlock(Reply reply, Handle handle, const Locks::Who& who);
   void release_locks(const OpenFile& file, const fuse_file_info& info);
 
   // --- handover ---

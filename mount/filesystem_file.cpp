@@ -401,10 +401,7 @@ void Filesystem::flush(Reply reply, const fuse_file_info& info) {
     if (file->failed != 0 || !file->needs_commit()) {
       return parts_.locks.unlock_all(std::move(reply), process);
     }
-    auto unlock = [this, process](Reply answered) {
-      parts_.locks.unlock_all(std::move(answered), process);
-    };
-    return commit_and_answer(std::move(reply), info.fh, std::move(unlock));
+    return commit_and_unlock(std::move(reply), info.fh, process);
   }
   if (file->failed != 0) return reply.error(file->failed);
   if (!flush_commits(reply, *file, info.lock_owner)) return reply.ok();
@@ -414,6 +411,17 @@ void Filesystem::flush(Reply reply, const fuse_file_info& info) {
     if (state && (state->exiting || state->fatal_pending)) return reply.error(EINTR);
   }
   commit_and_answer(std::move(reply), info.fh, [](Reply answered) { answered.ok(); });
+}
+
+// The locks go behind the commit, whatever becomes of it.
+void Filesystem::commit_and_unlock(Reply reply, Handle handle, const Locks::Who& who) {
+  const Parking::Id id = parts_.parking.park(std::move(reply), {}, commit_terms());
+  commit(handle, [this, id, who](int error) {
+    Reply parked = parts_.parking.take(id);
+    if (parked.pending() && error == 0) return parts_.locks.unlock_all(std::move(parked), who);
+    parts_.locks.release(who);
+    if (parked.pending()) parked.error(error);
+  });
 }
 
 void Filesystem::release(Reply reply, const fuse_file_info& info) {

@@ -136,6 +136,9 @@ void Locks::restore(const handover::Mount& in) {
     waiting.queued = true;
     waiting.session = session_.id();
   }
+  // The kernel sends what was unanswered again at once.
+  constexpr Millis kPatience{10'000};
+  if (!waiting_.empty()) orphans_until_ = now_() + kPatience;
 }
 
 // --- sessions of owners ---

@@ -190,10 +190,25 @@ void Locks::cancelled(std::uint64_t request, const tree::Outcome& /*outcome*/) {
   const auto it = waiting_.find(request);
   if (it == waiting_.end()) return;  // it was granted before, and answered so
   const auto held = door_.tree().lock_of_request(it->second.who.ino, session_.id(), request);
-  if (held && !held->waiting) return grant(request, door_.tree());
+  if (held && !held->waiting) {
+    if (it->second.parked != 0) return grant(request, door_.tree());
+    const Waiting orphan = std::move(it->second);
+    waiting_.erase(it);
+    return give_back(request, orphan.who, orphan.what);
+  }
   const Parking::Id parked = it->second.parked;
   waiting_.erase(it);
   if (Reply reply = parking_.take(parked); reply.pending()) reply.error(EINTR);
+}
+
+void Locks::tick() {
+  if (!orphans_until_ || now_() < *orphans_until_) return;
+  orphans_until_.reset();
+  std::vector<std::uint64_t> orphans;
+  for (const auto& [request, waiting] : waiting_) {
+    if (waiting.parked == 0) orphans.push_back(request);
+  }
+  for (const std::uint64_t request : orphans) cancel(request);
 }
 
 // Granted to somebody who had been answered already. What he asked for since stands.

@@ -98,6 +98,8 @@ class Locks {
   void save(handover::Mount& out) const;
   // What waited goes on waiting; the kernel asks again, and finds its place in the queue.
   void restore(const handover::Mount& in);
+  // Gives up places that nobody has asked for again by now.
+  void tick();
 
  private:
   using Key = std::tuple<std::uint64_t, tree::LockSpace, std::uint64_t>;
@@ -141,6 +143,7 @@ class Locks {
   std::uint64_t last_request_ = 0;
   std::map<std::uint64_t, Waiting> waiting_;  // by request
   std::map<Key, Asked> asked_;
+  std::optional<Instant> orphans_until_;  // of waiters that were restored
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -302,6 +302,7 @@ void Mount::stop() {
 
 void Mount::tick() {
   state_->parking.tick();
+  state_->locks.tick();
 }
 
 }  // namespace zkfs::mount
