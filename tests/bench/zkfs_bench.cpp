@@ -5,6 +5,7 @@
 //   zkfs_bench latency ROUNDS OPS TARGET...           one caller
 //   zkfs_bench throughput ROUNDS OPS THREADS TARGET...  THREADS callers, a file each
 //   zkfs_bench outage FILE SECONDS                    writes on and on; the longest time without
+//   zkfs_bench fs [OPTIONS] TARGET...                 what small files cost; see fs_load.h
 //
 // TARGET is NAME=FILE (echo >) or NAME=raw:FILE (512 bytes appended to a laid-out file, fdatasync).
 // Rounds are interleaved: each goes over all targets, so that a disturbance of the machine meets
@@ -12,11 +13,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,35 +20,14 @@
 #include <thread>
 #include <vector>
 
-#include <fmt/format.h>
+#include "tests/bench/fs_load.h"
+#include "tests/bench/measure.h"
 
+namespace zkfs::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kRawBytes = 512;
 constexpr std::size_t kRawFileBytes = 32U << 20U;
-
-[[noreturn]] void die(const std::string& text) {
-  fmt::print(stderr, "zkfs_bench: {}\n", text);
-  std::exit(1);
-}
-
-[[noreturn]] void die_of_errno(const std::string& what) {
-  die(what + ": " + std::strerror(errno));
-}
-
-double micros(Clock::duration time) {
-  return std::chrono::duration<double, std::micro>(time).count();
-}
-
-double at_fraction(std::vector<double> values, double fraction) {
-  if (values.empty()) return 0;
-  const auto index = static_cast<std::size_t>(fraction * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(index),
-                   values.end());
-  return values[index];
-}
 
 // False with errno if any of the three calls fails.
 bool echo_into(const std::string& path, std::string_view text) {
@@ -210,29 +185,24 @@ int run_outage(const std::string& path, std::chrono::seconds length) {
   return 0;
 }
 
-std::size_t number(const char* text) {
-  char* end = nullptr;
-  const unsigned long long value = std::strtoull(text, &end, 10);
-  if (*text == '\0' || *end != '\0' || value == 0) die(fmt::format("{}: give a number", text));
-  return value;
-}
-
 int run(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words[0];
   if (command == "outage" && words.size() == 3)
-    return run_outage(words[1], std::chrono::seconds(number(words[2].c_str())));
+    return run_outage(words[1], std::chrono::seconds(number(words[2])));
+  if (command == "fs") return run_fs_load({words.begin() + 1, words.end()});
   const std::size_t fixed = command == "throughput" ? 4 : 3;
   if ((command != "latency" && command != "throughput") || words.size() <= fixed)
     die("usage: latency ROUNDS OPS TARGET... | throughput ROUNDS OPS THREADS TARGET... | "
-        "outage FILE SECONDS");
+        "outage FILE SECONDS | fs [OPTIONS] TARGET...");
   std::vector<Target> targets;
   for (std::size_t i = fixed; i < words.size(); ++i) targets.push_back(parse_target(words[i]));
-  const std::size_t threads = command == "throughput" ? number(words[3].c_str()) : 1;
-  return run_load(number(words[1].c_str()), number(words[2].c_str()), threads, std::move(targets));
+  const std::size_t threads = command == "throughput" ? number(words[3]) : 1;
+  return run_load(number(words[1]), number(words[2]), threads, std::move(targets));
 }
 
 }  // namespace
+}  // namespace zkfs::bench
 
 int main(int argc, char** argv) {
-  return run({argv + 1, argv + argc});
+  return zkfs::bench::run({argv + 1, argv + argc});
 }
