@@ -49,7 +49,8 @@ void Filesystem::getxattr(Reply reply, NodeId node, Name name, std::size_t size)
 void Filesystem::listxattr(Reply reply, NodeId node, std::size_t size) {
   const auto znode = znode_of(node);
   std::string list;
-  if (znode) {
+  // The kernel asks for no user.* of a symbolic link: a copy would fail on every name listed.
+  if (znode && znode->kind != tree::NodeKind::kSymlink) {
     for (const std::string& name : xattr_names(*znode, xattr_context(*znode, node))) {
       list += name;
       list += '\0';

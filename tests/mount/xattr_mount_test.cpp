@@ -43,6 +43,12 @@ TEST_F(Xattr, ChmodKeepsForeignSchemes) {
      "getfattr --only-values -n user.zk.acl f | grep -q digest:bob:hash=:r");
 }
 
+TEST_F(Xattr, ASymbolicLinkListsNone) {
+  EXPECT_EQ(sh("ln -s f l; getfattr -h -d l; python3 -c 'import os\nprint(os.listxattr(\"l\", "
+               "follow_symlinks=False))'"),
+            "[]\n");
+}
+
 TEST_F(Xattr, SizeIsAskedForFirst) {
   sh("touch f; python3 -c 'import os\nassert os.getxattr(\"f\", \"user.zk.name\") == b\"f\"\n"
      "assert \"user.zk.stat\" in os.listxattr(\"f\")'");
