@@ -17,7 +17,7 @@ namespace zkfs::bench {
 using Clock = std::chrono::steady_clock;
 
 [[noreturn]] inline void die(const std::string& text) {
-  fmt::print(stderr, "zkfs_bench: {}\n", text);
+  fmt::print(stderr, "{}: {}\n", program_invocation_short_name, text);
   std::exit(1);
 }
 
