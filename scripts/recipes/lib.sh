@@ -87,7 +87,7 @@ on_signal() { exit "$1"; }
 
 clean_up() {
   [ -z "$starting" ] || kill -PIPE "$starting" 2> /dev/null || :
-  [ -z "$command_pid" ] || kill -TERM -- "-$command_pid" 2> /dev/null || :
+  [ -z "$command_pid" ] || kill -s TERM -- "-$command_pid" 2> /dev/null || :
   [ -z "$tmp" ] || rm -rf "$tmp"
 }
 
@@ -154,14 +154,14 @@ watch() {
 
 # Waits for the first event since watch.
 await() {
-  wait "$watcher" || :
+  # Not a word if a signal ended it.
+  wait "$watcher" 2> /dev/null || :
   starting=''
   watcher=''
   exec 9<&-
 }
 
-# Looked, and need not wait. Nothing if nothing is watched. SIGPIPE: for other signals dash would
-# print a line.
+# Looked, and need not wait. Nothing if nothing is watched.
 unwatch() {
   [ -n "$watcher" ] || return 0
   kill -PIPE "$watcher" 2> /dev/null || :
@@ -251,12 +251,14 @@ claim() {
 # --- a command that runs while we watch ---
 
 # spawn ENDED CMD...: in a process group of its own, sets $spawned to its number. Its end appears as
-# the file ENDED, which a watch of its directory sees, with the exit status.
+# the file ENDED, which a watch of its directory sees, with the exit status. If we are killed, CMD
+# gets SIGTERM: the kernel kills the shell between us, and tells CMD of that one's death.
 spawn() {
   rm -f "$1"
   # shellcheck disable=SC2016
-  setsid sh -c 'trap : HUP INT TERM
-    ended=$1; shift; "$@"; echo $? > "$ended+"; mv "$ended+" "$ended"' sh "$@" 4>&- 9>&- &
+  setsid setpriv --pdeathsig KILL sh -c 'trap : HUP INT TERM
+    ended=$1; shift; setpriv --pdeathsig TERM "$@"
+    echo $? > "$ended+"; mv "$ended+" "$ended"' sh "$@" 4>&- 9>&- &
   spawned=$!
 }
 
@@ -277,14 +279,14 @@ command_status() {
 # stop_command SECONDS: SIGTERM to the whole group, SIGKILL after so many seconds. Sets $status.
 stop_command() {
   [ -n "$command_pid" ] || return 0
-  kill -TERM -- "-$command_pid" 2> /dev/null || :
+  kill -s TERM -- "-$command_pid" 2> /dev/null || :
   set_deadline "$1"
   if wait_until command_ended "$tmp"; then
     # What it started and left behind goes, too.
-    kill -KILL -- "-$command_pid" 2> /dev/null || :
+    kill -s KILL -- "-$command_pid" 2> /dev/null || :
     command_status
   else
-    kill -KILL -- "-$command_pid" 2> /dev/null || :
+    kill -s KILL -- "-$command_pid" 2> /dev/null || :
     wait "$command_pid" 2> /dev/null || :
     command_pid=
     status=137
