@@ -153,6 +153,8 @@ Written switching(const Attempt& attempt, std::string& why) {
   if (written != Written::kYes) return written;
   const std::string temporary = temporary_of(attempt);
   const std::string relative = target.substr(target.rfind('/') + 1);
+  // One that a failed attempt left behind.
+  if (unlink(temporary.c_str()) != 0 && errno != ENOENT) return failed(why, "unlink");
   if (symlink(relative.c_str(), temporary.c_str()) != 0) return failed(why, "symlink");
   if (rename(temporary.c_str(), attempt.file.c_str()) != 0) return failed(why, "rename");
   return Written::kYes;
