@@ -211,6 +211,7 @@ class Filesystem {
   struct stat provisional_attributes(NodeId node) const;
   struct stat gone_attributes(NodeId node) const;
   OpenFile* creator_of(NodeId node);
+  NodeId own_provisional(const Reply& reply, const Place& place);
   void finish_lookup(Reply reply, const Place& place);
   struct stat attributes_for(NodeId node, const Reply& reply, std::optional<Handle> handle);
   void add_uncommitted_size(struct stat& attr, NodeId node, pid_t caller);

@@ -91,8 +91,35 @@ TEST_F(Commit, ExclusiveCreateOfAnExistingNameFails) {
   EXPECT_EQ(m().data("/f"), "a\n");
 }
 
-TEST_F(Commit, NobodyFindsAFileBeforeItsFirstCommit) {
-  sh("exec 3>f; [ ! -e f ] && [ -z \"$(ls)\" ] && echo a >&3 && [ \"$(cat f)\" = a ]");
+TEST_F(Commit, NobodyElseFindsAFileBeforeItsFirstCommit) {
+  sh("exec 3>f; ! env test -e f && [ -z \"$(ls)\" ] && echo a >&3 && [ \"$(cat f)\" = a ]");
+}
+
+TEST_F(Commit, AFileIsThereForItsOpenerBeforeItsFirstCommit) {
+  sh("python3 - <<'P'\n"
+     "import os\n"
+     "with open('f', 'w') as f:\n"
+     "    os.chmod('f', 0o600)\n"
+     "    assert os.stat('f').st_mode & 0o777 == 0o600 and 'f' not in os.listdir('.')\n"
+     "    f.write('a')\n"
+     "assert open('f').read() == 'a' and os.stat('f').st_mode & 0o777 == 0o600\n"
+     "P");
+  EXPECT_EQ(m().versions("/f"), 1);
+}
+
+TEST_F(Commit, WhatItsOpenerRenamesOrRemovesIsCommittedFirst) {
+  sh("python3 - <<'P'\n"
+     "import os\n"
+     "with open('tmp', 'w') as f:\n"
+     "    f.write('a')\n"
+     "    os.rename('tmp', 'f')\n"
+     "assert open('f').read() == 'a' and not os.path.exists('tmp')\n"
+     "with open('g', 'w') as g: os.unlink('g')\n"
+     "assert os.listdir('.') == ['f']\n"
+     "with open('h', 'w') as h:\n"
+     "    h.write('x'); h.flush()\n"
+     "    assert open('h').read() == 'x'\n"
+     "P");
 }
 
 TEST_F(Commit, AppendsOfManyLoseNothing) {
@@ -121,6 +148,21 @@ TEST_F(Commit, ReaderThatWasToldTheEndReadsOnInTheNewestValue) {
 
 TEST_F(Commit, ReaderInTheMiddleKeepsItsValue) {
   EXPECT_EQ(sh("echo old > f; exec 3<f; read -N1 -u3 x; echo new > f; cat <&3"), "ld\n");
+}
+
+// Only what was appended: all that was read before is part of the newest value then.
+TEST_F(Commit, ReaderAtTheEndGoesOnInWhatWasAppended) {
+  EXPECT_EQ(sh("echo a > f; exec 3<f; cat <&3; echo b >> f; cat <&3; echo other, longer > f;"
+               "cat <&3; exec 4<f; echo x > f; cat <&4"),
+            "a\nb\nother, longer\n");
+}
+
+TEST_F(Commit, TailFollowsAppendsAndReCreation) {
+  EXPECT_EQ(sh("echo old > f; tail -s 0.05 -n 1 -F f 2>$T/e > $T/out & p=$!;"
+               "await() { until grep -qx \"$1\" $T/out; do sleep 0.02; done; };"
+               "await old; echo b >> f; await b; echo c >> f; await c; rm f; echo new > f;"
+               "await new; kill $p; cat $T/out"),
+            "old\nb\nc\nnew\n");
 }
 
 TEST_F(Commit, ReaderKeepsTheValueOfARemovedFile) {
