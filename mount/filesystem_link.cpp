@@ -48,6 +48,13 @@ void Filesystem::unlink(Reply reply, NodeId parent, Name name) {
   if (place.kind == Place::Kind::kDirectory) return reply.error(EISDIR);
   if (place.kind == Place::Kind::kRefused) return reply.error(place.error);
   if (place.kind == Place::Kind::kChild) {
+    if (!provisional_.empty() &&
+        commit_provisional_first(reply, own_provisional(reply, place),
+                                 [this, parent, text = std::string(name)](Reply r) {
+                                   unlink(std::move(r), parent, text);
+                                 })) {
+      return;
+    }
     return remove(std::move(reply), place.parent, place.name, false);
   }
   // A directory's data: emptied.
@@ -89,6 +96,15 @@ void Filesystem::rename(Reply reply, const RenameNames& names) {
   if (from.kind == Kind::kDirectory || to.kind == Kind::kDirectory) return reply.error(EBUSY);
   // A directory's data does not move; mv then copies and removes.
   if (from.kind == Kind::kData) return reply.error(EXDEV);
+  if (!provisional_.empty() &&
+      commit_provisional_first(
+          reply, own_provisional(reply, from),
+          [this, names, old_name = std::string(names.name),
+           new_name = std::string(names.new_name)](Reply r) {
+            rename(std::move(r), {names.parent, old_name, names.new_parent, new_name, names.flags});
+          })) {
+    return;
+  }
   const bool no_replace = (names.flags & RENAME_NOREPLACE) != 0;
   if (to.kind == Kind::kData) {
     if (exchange) return reply.error(EINVAL);

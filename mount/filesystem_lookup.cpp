@@ -53,9 +53,15 @@ void Filesystem::lookup(Reply reply, NodeId parent, Name name) {
 
 void Filesystem::finish_lookup(Reply reply, const Place& place) {
   if (place.kind == Place::Kind::kChild) {
-    const auto child = tree().find_child(place.parent, place.name);
-    if (!child) return reply.error(ENOENT);
-    return reply.entry(enter(*child, natural_node(*child)));
+    if (const auto child = tree().find_child(place.parent, place.name)) {
+      return reply.entry(enter(*child, natural_node(*child)));
+    }
+    const NodeId own = own_provisional(reply, place);
+    if (own == 0) return reply.error(ENOENT);
+    fuse_entry_param param{};
+    param.ino = parts_.inodes.looked_up(own);
+    param.attr = attributes_for(own, reply, {});
+    return reply.entry(param);
   }
   const auto znode = tree().find(place.parent);
   if (!znode) return reply.error(ENOENT);
@@ -85,6 +91,18 @@ void Filesystem::forget(NodeId theirs, std::uint64_t count) {
 OpenFile* Filesystem::creator_of(NodeId node) {
   const auto it = provisional_.find(node);
   return it == provisional_.end() ? nullptr : files_.find(it->second);
+}
+
+// To the process that opened it, a file is there before its first commit (`f = open(name, "w");
+// chmod(name)`). 0: there is none of his. The name of a marker never exists.
+NodeId Filesystem::own_provisional(const Reply& reply, const Place& place) {
+  for (const auto& [node, handle] : provisional_) {
+    const OpenFile* file = files_.find(handle);
+    if (file == nullptr || !file->creation || file->creation->marker.any) continue;
+    if (file->creation->parent != place.parent || file->creation->name != place.name) continue;
+    if (is_opener(reply, *file)) return node;
+  }
+  return 0;
 }
 
 struct stat Filesystem::provisional_attributes(NodeId node) const {
