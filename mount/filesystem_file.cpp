@@ -293,7 +293,10 @@ void Filesystem::read_on(OpenFile& file, std::size_t at) {
   if (!anew && !onwards) return;
   const auto znode = tree().find(file.ino);
   if (!znode) return;
-  if (anew || znode->data.view().starts_with(file.snapshot.view())) file.snapshot = znode->data;
+  if (!anew && !znode->data.view().starts_with(file.snapshot.view())) return;
+  file.snapshot = znode->data;
+  file.version = znode->stat.version;
+  file.attr = attributes(*znode, file_node(znode->ino));
 }
 
 void Filesystem::read(Reply reply, Handle handle, std::size_t size, off_t offset) {
