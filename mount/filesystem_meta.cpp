@@ -122,8 +122,15 @@ void Filesystem::remember_on_open_files(NodeId node, pid_t caller, Wanted& wante
     if (file->creation && file->opener == caller && time_of(wanted.to_set) == Time::kTouch) {
       file->opener_flushes = 1;
     }
-    if (time_of(wanted.to_set) == Time::kSet) file->mtime = millis_of(wanted.attr.st_mtim);
-    if (time_of(wanted.to_set) == Time::kTouch) file->mtime.reset();
+    const Time time = time_of(wanted.to_set);
+    if (time == Time::kSet) file->mtime = millis_of(wanted.attr.st_mtim);
+    if (time == Time::kTouch) file->mtime.reset();
+    // What is to come is what its opener sees.
+    if (time != Time::kLeave && file->creation) {
+      const WallMillis shown = file->mtime.value_or(wall_now());
+      file->attr.st_mtim = {.tv_sec = shown / 1000, .tv_nsec = shown % 1000 * 1'000'000};
+      file->attr.st_ctim = file->attr.st_atim = file->attr.st_mtim;
+    }
     wanted.to_set &= ~kTimes;
     if (!file->creation || file->committing) continue;
     Ownership& owned = file->creation->ownership;
