@@ -56,7 +56,7 @@ TEST(Abuse, ThreeMountsUnderStressShowOneTreeAndLogNoError) {
     const std::string place = cluster.mnt(node, "s" + std::to_string(node));
     ASSERT_EQ(run("mkdir " + place).status, 0);
     const std::string stress =
-        "for s in rename dentry open chmod symlink flock utime touch dir; do stress-ng "
+        "for s in rename dentry open chmod symlink flock lockf touch dir; do stress-ng "
         "--temp-path " +
         place + " --$s 1 --timeout 1 --verify || exit 1; done";
     workers.push_back(
