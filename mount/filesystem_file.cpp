@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ensemble/base/limits.h"
+#include "ensemble/server/acl_check.h"
 #include "mount/errno_map.h"
 #include "mount/filesystem.h"
 #include "mount/task_state.h"
@@ -18,6 +19,14 @@ namespace {
 
 bool opens_for_writing(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+bool may_open(const server::Identity& who, const tree::Znode& znode, int flags) {
+  if (znode.acl == nullptr) return true;
+  using tree::Permissions;
+  const bool reads = (flags & O_ACCMODE) != O_WRONLY;
+  return (!reads || server::acl_allows(*znode.acl, who, Permissions::kRead)) &&
+         (!opens_for_writing(flags) || server::acl_allows(*znode.acl, who, Permissions::kWrite));
 }
 
 WriteMode mode_of(int flags) {
@@ -193,6 +202,8 @@ void Filesystem::create_existing(Reply reply,
   if (ephemeral && !own) return reply.error(EEXIST);
   if (znode.is_directory()) return reply.error(EISDIR);
   if (znode.kind == tree::NodeKind::kSymlink) return reply.error(ESTALE);
+  // The kernel took it for a new file and asked nobody's leave to open this one.
+  if (!may_open(identity_of(reply), znode, info.flags)) return reply.error(EACCES);
   const NodeId node = file_node(znode.ino);
   OpenFile file = open_znode(reply, znode, info);
   file.attr = attributes(znode, node);

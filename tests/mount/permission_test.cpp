@@ -78,6 +78,14 @@ TEST_F(Permissions, OnlyRootGivesFilesAway) {
       "denied 'Permission denied' as 1000 cat f");
 }
 
+// The kernel sees a new file and asks only for the directory.
+TEST_F(Permissions, AMarkersNameOpensNothingThatTheModeForbids) {
+  users(
+      "chmod 777 .; umask 077; echo secret > me@eph; for how in '3<>' '3>' '3>>'; do"
+      " denied 'Permission denied' as 1001 bash -c \"exec $how me@eph\"; done; chmod 646 me;"
+      "as 1001 bash -c 'echo mine > me@eph'; [ \"$(cat me)\" = mine ]");
+}
+
 TEST_F(Permissions, RootMayEverything) {
   users("as 1000 sh -c 'umask 777; mkdir d; echo x > f'; cat f; ls d; echo y > f; rm f; rmdir d");
 }
