@@ -185,7 +185,7 @@ void Filesystem::rename_retyped(
   create.data = source->data;
   create.kind = source->kind;
   create.executable = source->executable;
-  if (source->acl != nullptr) create.acl = *source->acl;
+  create.acl = source->acl != nullptr ? *source->acl : tree::open_acl();
   server::MultiRequest multi;
   multi.operations.emplace_back(
       server::DeleteRequest{.target = {source->ino, {}}, .version = source->stat.version});

@@ -68,6 +68,14 @@ TEST_F(Markers, TtlAndContainer) {
   EXPECT_EQ(m().door().tree().find_path("/pool")->type, tree::NodeType::kContainer);
 }
 
+TEST_F(Markers, MoveKeepsTheAclToo) {
+  m().door().inject_foreign(
+      server::CreateRequest{.target = {{}, "/n"}, .data = Blob("x"), .acl = tree::open_acl()});
+  EXPECT_EQ(sh("mv n n@ttl=1h; stat -c %a n; echo > f; chmod 640 f; mv f g-@seq@ttl=1h;"
+               "stat -c %a g-*; getfattr --only-values -n user.zk.acl n"),
+            "666\n640\nworld:anyone:cdrwa");
+}
+
 TEST_F(Markers, BadArgumentsAreInvalidAndUnknownWordsAreNames) {
   sh("! { echo x > a@ttl=soon; } 2>$T/e; grep -q 'Invalid argument' $T/e; echo x > user@host;"
      "[ -f user@host ] && [ $(ls | wc -l) = 1 ]");
