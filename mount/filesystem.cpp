@@ -239,7 +239,7 @@ void Filesystem::applied(const server::AppliedTxn& txn) {
     if (change.kind == tree::Change::Kind::kReplaced) follow(change.other, change.ino);
     if (change.kind == tree::Change::Kind::kDeleted) {
       errors_.erase(change.ino);
-      data_removed_by_.erase(change.ino);
+      data_absent_for_.erase(change.ino);
     }
   }
 }

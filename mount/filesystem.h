@@ -304,6 +304,7 @@ class Filesystem {
   void make_node(
       Reply reply, Place place, NodeId parent, Name ghost, server::CreateRequest request);
   void remove(Reply reply, Ino parent, const std::string& name, bool directory);
+  void data_is_absent_for(Ino directory, pid_t caller);
   void fill(DirectoryHandle& directory);
   fuse_entry_param entry_of(const tree::Znode& znode, NodeId node) const;
   void read_control_directory(
@@ -342,9 +343,10 @@ class Filesystem {
   std::uint64_t last_provisional_ = 0;
   std::unordered_map<Ino, Ino> followed_;  // a rename put the first one's value into the second
   std::unordered_map<Ino, std::string> errors_;  // user.zk.error
-  // Who just removed `.@data` (thread), by directory: to him it does not exist until he makes it
-  // again, so that tar's unlink + O_EXCL works, although it always resolves.
-  std::unordered_map<Ino, pid_t> data_removed_by_;
+  // Who just made the directory or removed its `.@data` (thread), by directory: to him it does not
+  // exist until he makes it, so that cp -r's mkdir + O_EXCL and tar's unlink + O_EXCL work,
+  // although it always resolves.
+  std::unordered_map<Ino, pid_t> data_absent_for_;
   std::vector<IdleCreator> idle_creators_;  // to be looked at
   std::chrono::microseconds idle_look_{};
   asio::steady_timer idle_timer_;

@@ -18,6 +18,8 @@ constexpr off_t kAfterDot = 1;
 constexpr off_t kAfterDotDot = 2;
 constexpr off_t kAfterData = 3;
 
+constexpr std::size_t kAbsentDataMax = 65'536;
+
 // Fills a buffer of the size the kernel asked for.
 class Listing {
  public:
@@ -169,6 +171,12 @@ void Filesystem::rmdir(Reply reply, NodeId parent, Name name) {
   remove(std::move(reply), place.parent, place.name, true);
 }
 
+void Filesystem::data_is_absent_for(Ino directory, pid_t caller) {
+  // Not kept for ever for directories whose data nobody ever asks for.
+  if (data_absent_for_.size() >= kAbsentDataMax) data_absent_for_.clear();
+  data_absent_for_[directory] = caller;
+}
+
 void Filesystem::make_node(
     Reply reply, Place place, NodeId parent, Name ghost, server::CreateRequest request) {
   const Creation creation{.parent = place.parent,
@@ -195,6 +203,7 @@ void Filesystem::make_node(
         // Made, and removed again by another before we could answer.
         if (!znode) return answered.error(ENOENT);
         const NodeId node = natural_node(*znode);
+        if (znode->is_directory()) data_is_absent_for(made.ino, answered.pid());
         answered.entry(enter(*znode, node));
         announce_name(creation, node, znode->name);
       },

@@ -219,7 +219,7 @@ void Filesystem::create_data(Reply reply, Ino directory, fuse_file_info info) {
   const auto znode = tree().find(directory);
   if (!znode) return reply.error(ENOENT);
   if ((info.flags & O_EXCL) != 0 && !znode->data.empty()) return reply.error(EEXIST);
-  data_removed_by_.erase(directory);
+  data_absent_for_.erase(directory);
   const NodeId node = file_node(directory);
   OpenFile file = open_znode(reply, *znode, info);
   file.mode = WriteMode::kReplace;

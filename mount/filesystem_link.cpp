@@ -61,7 +61,7 @@ void Filesystem::unlink(Reply reply, NodeId parent, Name name) {
   const Ino directory = place.parent;
   const pid_t remover = reply.pid();
   const auto removed = [this, directory, remover](Reply answered) {
-    data_removed_by_[directory] = remover;
+    data_is_absent_for(directory, remover);
     answered.ok();
   };
   const auto znode = tree().find(directory);

@@ -68,10 +68,10 @@ void Filesystem::finish_lookup(Reply reply, const Place& place) {
   if (place.kind == Place::Kind::kDirectory) {
     return reply.entry(enter(*znode, directory_node(znode->ino)));
   }
-  const auto removed = data_removed_by_.find(znode->ino);
-  if (removed != data_removed_by_.end()) {
+  const auto removed = data_absent_for_.find(znode->ino);
+  if (removed != data_absent_for_.end()) {
     if (removed->second == reply.pid() && znode->data.empty()) return reply.error(ENOENT);
-    data_removed_by_.erase(removed);
+    data_absent_for_.erase(removed);
   }
   reply.entry(enter(*znode, file_node(znode->ino)));
 }
