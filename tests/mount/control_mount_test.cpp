@@ -32,11 +32,12 @@ TEST_F(ControlDirectory, FilesHaveTheirTrueSizeAndAreReadOnly) {
 }
 
 TEST_F(ControlDirectory, NothingInItCanBeMadeChangedOrRemoved) {
-  sh("! touch .zkfs/x 2>/dev/null; ! rm .zkfs/role 2>/dev/null; ! mkdir .zkfs 2>/dev/null;"
-     "! mkdir .zkfs/sessions/x 2>/dev/null; ! rmdir .zkfs/ensemble 2>/dev/null;"
-     "! mv .zkfs/role .zkfs/rule 2>/dev/null; ! ln -s x .zkfs/y 2>/dev/null");
-  sh("! { echo x > .zkfs/role; } 2>$T/e; grep -q 'Permission denied' $T/e");
-  sh("! { echo x > .zkfs/ensemble/1/zxid; } 2>$T/e; grep -q 'Permission denied' $T/e");
+  sh("! touch .zkfs/x 2>/dev/null || exit; ! rm .zkfs/role 2>/dev/null || exit; ! mkdir .zkfs "
+     "2>/dev/null || exit;"
+     "! mkdir .zkfs/sessions/x 2>/dev/null || exit; ! rmdir .zkfs/ensemble 2>/dev/null || exit;"
+     "! mv .zkfs/role .zkfs/rule 2>/dev/null || exit; ! ln -s x .zkfs/y 2>/dev/null");
+  sh("! { echo x > .zkfs/role; } 2>$T/e || exit; grep -q 'Permission denied' $T/e");
+  sh("! { echo x > .zkfs/ensemble/1/zxid; } 2>$T/e || exit; grep -q 'Permission denied' $T/e");
 }
 
 TEST_F(ControlDirectory, NamesNobodyKnowsAreNotThere) {
@@ -46,7 +47,7 @@ TEST_F(ControlDirectory, NamesNobodyKnowsAreNotThere) {
 
 TEST_F(ControlDirectory, LogLevelIsWritable) {
   sh("echo error > .zkfs/log_level; [ $(cat .zkfs/log_level) = error ];"
-     "! echo loud > .zkfs/log_level 2>/dev/null; echo off > .zkfs/log_level");
+     "! echo loud > .zkfs/log_level 2>/dev/null || exit; echo off > .zkfs/log_level");
 }
 
 TEST_F(ControlDirectory, ShowsTheZxidAsZooKeeperDoes) {
@@ -89,7 +90,7 @@ TEST_F(ControlDirectory, WhatIsNotKnownIsEmpty) {
 TEST_F(ControlDirectory, ReadingNeedsNoQuorum) {
   with("quorum_loss=strict");
   m().set_quorum(false);
-  sh("! cat nothing 2>/dev/null; cd .zkfs; cat role zxid metrics config sessions/*/owner"
+  sh("! cat nothing 2>/dev/null || exit; cd .zkfs; cat role zxid metrics config sessions/*/owner"
      " ensemble/2/address > /dev/null; find . > /dev/null");
 }
 

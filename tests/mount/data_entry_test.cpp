@@ -52,7 +52,8 @@ TEST_F(DataEntry, ALeafIsGivenChildrenThroughItsDirectoryAlias) {
 }
 
 TEST_F(DataEntry, AliasesAreNotNamesToCreate) {
-  sh("! { echo x > nothing@dir; } 2>/dev/null; ! { echo x > nothing@data; } 2>/dev/null; [ -z "
+  sh("! { echo x > nothing@dir; } 2>/dev/null || exit; ! { echo x > nothing@data; } 2>/dev/null || "
+     "exit; [ -z "
      "\"$(ls -A)\" ]");
 }
 

@@ -123,7 +123,7 @@ TEST_F(Life, MountsHaveTypeAndSource) {
 
 TEST_F(Life, ReadOnlyMount) {
   with("ro");
-  sh("! { echo x > f; } 2>$T/e; grep -q 'Read-only' $T/e");
+  sh("! { echo x > f; } 2>$T/e || exit; grep -q 'Read-only' $T/e");
 }
 
 TEST_F(Life, FilesAreNoTerminals) {

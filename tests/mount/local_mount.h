@@ -113,9 +113,10 @@ class MountTest : public ::testing::Test {
 
   LocalMount& m() { return mount_ ? *mount_ : with(""); }
 
-  // Runs a script that must succeed; its output.
+  // Runs a script of which every command must succeed; its output. A negated one is not one that
+  // must: write `! this || exit`.
   std::string sh(const std::string& script, const std::string& shell = "bash") {
-    const Ran ran = m().run(script, shell);
+    const Ran ran = m().run("set -e\n" + script, shell);
     EXPECT_EQ(ran.status, 0) << script << "\n" << ran.out;
     return ran.out;
   }

@@ -49,12 +49,13 @@ TEST_F(LockMount, ASecondHolderWaitsForTheFirst) {
 }
 
 TEST_F(LockMount, WithoutWaitingItIsRefused) {
-  sh(": > job; exec 3< job; flock -n 3; ! flock -n job true; flock -u 3; flock -n job true");
+  sh(": > job; exec 3< job; flock -n 3; ! flock -n job true || exit; flock -u 3; flock -n job "
+     "true");
 }
 
 TEST_F(LockMount, SharedHoldersShareAndExcludeAnExclusiveOne) {
-  sh(": > job; exec 3< job 4< job; flock -s -n 3; flock -s -n 4; ! flock -n job true;"
-     "exec 3<&-; ! flock -n job true; exec 4<&-; flock job true");
+  sh(": > job; exec 3< job 4< job; flock -s -n 3; flock -s -n 4; ! flock -n job true || exit;"
+     "exec 3<&-; ! flock -n job true || exit; exec 4<&-; flock job true");
 }
 
 TEST_F(LockMount, AWaitThatTakesTooLongIsGivenUpAndLeavesNothing) {

@@ -18,7 +18,8 @@ TEST_F(Markers, SequentialEntryIsNeverSeenEmpty) {
 }
 
 TEST_F(Markers, TheMarkerNameItselfNeverExists) {
-  sh("echo a > job-@seq; [ ! -e job-@seq ]; ! cat job-@seq 2>/dev/null; ! rm job-@seq 2>/dev/null");
+  sh("echo a > job-@seq; [ ! -e job-@seq ]; ! cat job-@seq 2>/dev/null || exit; ! rm job-@seq "
+     "2>/dev/null");
 }
 
 TEST_F(Markers, ManyAtOnceGetNamesOfTheirOwn) {
@@ -46,11 +47,12 @@ TEST_F(Markers, EphemeralBelongsToTheMountsSession) {
 
 TEST_F(Markers, EphemeralIsUpdatedByItsOwnSessionOnly) {
   sh("echo a > me@eph && echo b > me@eph && [ $(cat me) = b ]; echo p > persistent;"
-     "! { echo c > persistent@eph; } 2>$T/e; grep -q exists $T/e; [ $(cat persistent) = p ]");
+     "! { echo c > persistent@eph; } 2>$T/e || exit; grep -q exists $T/e; [ $(cat persistent) = p "
+     "]");
 }
 
 TEST_F(Markers, EphemeralsHaveNoChildren) {
-  sh("echo a > me@eph; ! mkdir me/child 2>$T/e; grep -q 'Not a directory' $T/e");
+  sh("echo a > me@eph; ! mkdir me/child 2>$T/e || exit; grep -q 'Not a directory' $T/e");
 }
 
 TEST_F(Markers, CombineInAnyOrder) {
@@ -77,7 +79,8 @@ TEST_F(Markers, MoveKeepsTheAclToo) {
 }
 
 TEST_F(Markers, BadArgumentsAreInvalidAndUnknownWordsAreNames) {
-  sh("! { echo x > a@ttl=soon; } 2>$T/e; grep -q 'Invalid argument' $T/e; echo x > user@host;"
+  sh("! { echo x > a@ttl=soon; } 2>$T/e || exit; grep -q 'Invalid argument' $T/e; echo x > "
+     "user@host;"
      "[ -f user@host ] && [ $(ls | wc -l) = 1 ]");
 }
 
@@ -101,12 +104,14 @@ TEST_F(Markers, AProcessHasOneSessionForAllItsEphemerals) {
 
 TEST_F(Markers, AnEphemeralOfAProcessIsUpdatedInItsName) {
   sh("echo a > me@eph=$$; echo b > me@eph=$$; [ $(cat me) = b ]; sleep 1000 & p=$!;"
-     "! { echo c > me@eph=$p; } 2>/dev/null; ! { echo c > me@eph; } 2>/dev/null; kill $p;"
+     "! { echo c > me@eph=$p; } 2>/dev/null || exit; ! { echo c > me@eph; } 2>/dev/null || exit; "
+     "kill $p;"
      "[ $(cat me) = b ]");
 }
 
 TEST_F(Markers, AnEphemeralOfAProcessThatIsNotThereIsInvalid) {
-  sh("sh -c 'exit' & p=$!; wait $p; ! { echo x > me@eph=$p; } 2>$T/e; grep -q Invalid $T/e; ! ls "
+  sh("sh -c 'exit' & p=$!; wait $p; ! { echo x > me@eph=$p; } 2>$T/e || exit; grep -q Invalid "
+     "$T/e; ! ls "
      "me");
 }
 
@@ -130,13 +135,30 @@ TEST_F(Markers, AnEphemeralOfAnOpenFileGoesWithItsLastClose) {
 }
 
 TEST_F(Markers, AnEphemeralOfAnOpenFileNeedsOne) {
-  sh("! mkdir d@eph=fd 2>/dev/null; ! ln -s x l@eph=fd 2>/dev/null; [ -z \"$(ls)\" ]");
+  sh("! mkdir d@eph=fd 2>/dev/null || exit; ! ln -s x l@eph=fd 2>/dev/null || exit; [ -z \"$(ls)\" "
+     "]");
 }
 
 TEST_F(Markers, AProcessIsMeantAsItsCallerNumbersIt) {
   sh("unshare --fork --pid --mount-proc bash -c '[ $$ = 1 ]; echo x > me@eph=$$; [ -e me ]; "
      "getfattr --only-values -n user.zk.owner me | grep -qv \"pid 1 \"';"
      "until [ ! -e me ]; do :; done");
+}
+
+TEST_F(Markers, APidThatTheCallersNamespaceDoesNotKnowIsInvalid) {
+  sh("unshare --fork --pid --mount-proc bash -c '! { echo x > me@eph=4711; } 2>$T/e;"
+     " grep -q Invalid $T/e'; [ -z \"$(ls)\" ]");
+}
+
+TEST_F(Markers, EphemeralsOfAProcessAreMadeByTouchCopyMoveAndAppend) {
+  sh("mkdir d; sleep 1000 & p=$!; touch d/t@eph=$p; cp /etc/hostname d/c@eph=$p; echo v > v;"
+     "mv v d/m@eph=$p; echo a >> d/a-@seq@eph=$p; mkdir d/d@eph=$p; [ $(ls d | wc -l) = 5 ];"
+     "[ ! -e v ]; [ $(cat d/m) = v ]; kill $p; until [ -z \"$(ls d)\" ]; do :; done");
+}
+
+TEST_F(Markers, AnEphemeralOfAnOpenFileIsThereBeforeItIsWritten) {
+  sh("exec 3> me@eph=fd; until [ -e me ]; do :; done; [ ! -s me ]; echo x >&3; [ $(cat me) = x ];"
+     "exec 3>&-; until [ ! -e me ]; do :; done");
 }
 
 // What the marker made keeps its inode: a look-up by another must not orphan the descriptor.

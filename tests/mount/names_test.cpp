@@ -12,11 +12,12 @@ TEST_F(Names, MkdirAndRmdir) {
 }
 
 TEST_F(Names, RmdirOfADirectoryWithChildrenFails) {
-  sh("mkdir d; touch d/f; ! rmdir d 2>$T/e; grep -q 'not empty' $T/e; [ -f d/f ]");
+  sh("mkdir d; touch d/f; ! rmdir d 2>$T/e || exit; grep -q 'not empty' $T/e; [ -f d/f ]");
 }
 
 TEST_F(Names, RmdirKeepsADirectoryWithData) {
-  sh("mkdir d; echo v > d/.@data; ! rmdir d 2>$T/e; grep -q 'not empty' $T/e; rm d/.@data; rmdir "
+  sh("mkdir d; echo v > d/.@data; ! rmdir d 2>$T/e || exit; grep -q 'not empty' $T/e; rm d/.@data; "
+     "rmdir "
      "d");
 }
 
@@ -54,7 +55,7 @@ TEST_F(Names, RenameMovesASubtree) {
 }
 
 TEST_F(Names, RenameIntoItselfFails) {
-  sh("mkdir -p a/b; ! mv a a/b/c 2>/dev/null; [ -d a/b ]");
+  sh("mkdir -p a/b; ! mv a a/b/c 2>/dev/null || exit; [ -d a/b ]");
 }
 
 TEST_F(Names, Symlinks) {
@@ -63,8 +64,8 @@ TEST_F(Names, Symlinks) {
 }
 
 TEST_F(Names, DevicesAndHardLinksAreRefused) {
-  sh("touch f; ! mkfifo p 2>$T/e; grep -q 'not permitted' $T/e;"
-     "! ln f g 2>$T/e; grep -q 'not permitted' $T/e; ! mknod c c 1 3 2>$T/e");
+  sh("touch f; ! mkfifo p 2>$T/e || exit; grep -q 'not permitted' $T/e;"
+     "! ln f g 2>$T/e || exit; grep -q 'not permitted' $T/e; ! mknod c c 1 3 2>$T/e");
 }
 
 TEST_F(Names, TooLongANameIsRefused) {
@@ -164,8 +165,47 @@ TEST_F(Names, ForeignLeafThatGetsAChildBecomesADirectory) {
   EXPECT_EQ(sh("[ -d n ]; cat n/c n/.@data"), "yx");
 }
 
-TEST_F(Names, DfCountsZnodes) {
-  sh("touch a b c; [ $(df --output=iused . | tail -1) = 4 ]");
+// ZooKeeper's rules: no control characters, nothing beyond the basic plane.
+TEST_F(Names, WhatZooKeeperRefusesInAPathIsInvalid) {
+  sh("for n in $'a\\x01b' $'\\x7f' $'\\xed\\xa0\\x80' $'\\xf0\\x9f\\x98\\x80' $'\\xef\\xbf\\xbf'; "
+     "do"
+     " ! touch \"$n\" 2>$T/e; grep -q 'Invalid argument' $T/e; done; touch \"a b\" ä€ '*';"
+     "[ $(ls | wc -l) = 3 ]");
+}
+
+TEST_F(Names, ANameMadeAgainHasAnotherInodeNumber) {
+  sh("touch f; a=$(stat -c %i f); rm f; touch f; [ $(stat -c %i f) != $a ]");
+}
+
+TEST_F(Names, SizeAndTimesAreThoseOfTheZnode) {
+  sh("printf 12345 > f; [ \"$(stat -c '%s %b' f)\" = '5 1' ];"
+     "[ $(stat -c %Y f) = $(($(getfattr --only-values -n user.zk.mtime f) / 1000)) ];"
+     "touch -d 2001-01-01 f; c=$(stat -c %.9Z f); chmod 600 f; [ $(stat -c %.9Z f) != $c ];"
+     "[ $(stat -c %y f | cut -c 1-4) = 2001 ]; [ $(stat -c %Z f) -gt $(stat -c %Y f) ]");
+}
+
+TEST_F(Names, OpenDescriptorsOutliveTheTurnIntoADirectory) {
+  EXPECT_EQ(sh("echo v > f; exec 3<f 4>>f; mkdir f@dir/c; [ -d f ]; cat <&3; echo w >&4;"
+               "exec 4>&-; cat f/.@data"),
+            "v\nv\nw\n");
+}
+
+TEST_F(Names, AForeignNodeThatHadChildrenStaysADirectory) {
+  for (const char* path : {"/n", "/n/c"}) {
+    m().door().inject_foreign(
+        server::CreateRequest{.target = {{}, path}, .data = {}, .acl = tree::open_acl()});
+  }
+  sh("rm n/c; [ -d n ]");
+}
+
+TEST_F(Names, SocketsAreRefused) {
+  sh("python3 -c 'import socket\ntry: socket.socket(socket.AF_UNIX).bind(\"s\")\n"
+     "except PermissionError: print(1)' | grep 1; [ -z \"$(ls)\" ]");
+}
+
+TEST_F(Names, DfCountsZnodesAndTheirData) {
+  sh("touch a b c; [ $(df --output=iused . | tail -1) = 4 ];"
+     "head -c 409600 /dev/zero > a; [ $(df -k --output=used . | tail -1) = 400 ]");
 }
 
 }  // namespace

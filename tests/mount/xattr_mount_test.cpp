@@ -15,21 +15,21 @@ TEST_F(Xattr, AreListedWithTheirValues) {
 }
 
 TEST_F(Xattr, ReadOnlyOnesCannotBeSet) {
-  sh("touch f; ! setfattr -n user.zk.cZxid -v 1 f 2>$T/e; grep -q 'not permitted' $T/e;"
-     "! setfattr -x user.zk.cZxid f 2>$T/e; grep -q 'not permitted' $T/e");
+  sh("touch f; ! setfattr -n user.zk.cZxid -v 1 f 2>$T/e || exit; grep -q 'not permitted' $T/e;"
+     "! setfattr -x user.zk.cZxid f 2>$T/e || exit; grep -q 'not permitted' $T/e");
 }
 
 TEST_F(Xattr, UnknownOnesAndOtherNamespaces) {
-  sh("touch f; ! getfattr -n user.zk.nothing f 2>$T/e; grep -q 'No such attribute' $T/e;"
-     "! setfattr -n user.other -v 1 f 2>$T/e; grep -q 'not supported' $T/e;"
-     "! setfattr -n trusted.x -v 1 f 2>$T/e; grep -q 'not supported' $T/e");
+  sh("touch f; ! getfattr -n user.zk.nothing f 2>$T/e || exit; grep -q 'No such attribute' $T/e;"
+     "! setfattr -n user.other -v 1 f 2>$T/e || exit; grep -q 'not supported' $T/e;"
+     "! setfattr -n trusted.x -v 1 f 2>$T/e || exit; grep -q 'not supported' $T/e");
 }
 
 TEST_F(Xattr, AclIsWritable) {
   EXPECT_EQ(sh("touch f; setfattr -n user.zk.acl -v world:anyone:r,user:1000:cdrwa f;"
                "stat -c '%a %u' f; getfattr --only-values -n user.zk.acl f"),
             "644 1000\nworld:anyone:r,user:1000:cdrwa");
-  sh("! setfattr -n user.zk.acl -v nonsense f 2>$T/e; grep -q 'Invalid argument' $T/e");
+  sh("! setfattr -n user.zk.acl -v nonsense f 2>$T/e || exit; grep -q 'Invalid argument' $T/e");
 }
 
 TEST_F(Xattr, KindTurnsAFileIntoADirectoryAndBack) {
