@@ -347,6 +347,7 @@ struct Options {
   std::chrono::milliseconds length{100};
   std::size_t entries = 10'000;
   std::vector<Placement> placements{};
+  std::string operation{};  // with which the names of those measured begin
   std::vector<Target> targets{};
 };
 
@@ -380,6 +381,8 @@ Options parse(const std::vector<std::string>& words) {
       options.length = std::chrono::milliseconds(number(value));
     } else if (words[i] == "--entries") {
       options.entries = number(value);
+    } else if (words[i] == "--operation") {
+      options.operation = value;
     } else if (words[i] == "--cores") {
       options.placements = parse_placements(value);
     } else {
@@ -473,7 +476,9 @@ int run_fs_load(const std::vector<std::string>& words) {
     if (placement.cores == Cores::kApart && CPU_COUNT(&all) < 2) continue;
     fmt::print("\n=== {} ===\n", placement.text);
     place(placement, options.targets, all);
-    for (const Operation& operation : kOperations) measure(operation, options);
+    for (const Operation& operation : kOperations) {
+      if (operation.name.starts_with(options.operation)) measure(operation, options);
+    }
   }
   place(kPlacements.back(), options.targets, all);
   for (const Target& target : options.targets) {

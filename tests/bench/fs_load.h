@@ -13,12 +13,14 @@
 
 namespace zkfs::bench {
 
-// words: [--rounds N] [--round-ms MS] [--entries N] [--cores WHICH[,WHICH]...] TARGET TARGET...
+// words: [--rounds N] [--round-ms MS] [--entries N] [--cores WHICH[,WHICH]...] [--operation NAME]
+//        TARGET TARGET...
 //
 //   N of --rounds    rounds of each operation, target and placement (default 20)
 //   MS               length of a round (default 100)
 //   N of --entries   files in the directory that is listed (default 10000)
 //   WHICH            same, apart or free (default: all three)
+//   NAME             only the operations whose names begin so (default: all)
 //   TARGET           NAME=DIR[:DIR2][@PID[,PID]...]: works in DIR, awaits events in DIR2 (the same
 //                    directory through another mount; default DIR); the PIDs are its servers
 //
