@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules of the contract that take more than one node to see.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,6 +243,94 @@ TEST_F(Contract, TooLargeAValueIsRefusedAndStoresNothing) {
   ASSERT_EQ(write_file(at(1, "f"), "small"), 0);
   EXPECT_EQ(write_file(at(1, "f"), std::string(2'000'000, 'x')), EFBIG);
   EXPECT_EQ(read_file(at(1, "f")), "small");
+}
+
+TEST_F(Contract, AfterASyncEverythingCommittedElsewhereIsShown) {
+  ASSERT_EQ(write_file(at(1, "f"), "0"), 0);
+  sync_all();
+  for (int i = 1; i <= 30; ++i) {
+    ASSERT_EQ(write_file(at(1, "f"), std::to_string(i)), 0);
+    ASSERT_EQ(write_file(at(1, "new" + std::to_string(i)), "x"), 0);
+    const int fd = open(at(2, "f").c_str(), O_RDONLY);  // any descriptor: a reader's ...
+    ASSERT_EQ(fsync(fd), 0);
+    close(fd);
+    EXPECT_EQ(read_file(at(2, "f")), std::to_string(i));
+    const int directory = open(at(3).c_str(), O_RDONLY | O_DIRECTORY);  // ... or a directory's
+    ASSERT_EQ(fsync(directory), 0);
+    close(directory);
+    EXPECT_EQ(access(at(3, "new" + std::to_string(i)).c_str(), F_OK), 0) << i;
+  }
+}
+
+TEST_F(Contract, AnEphemeralOfAProcessIsSeenEverywhereAndGoesEverywhere) {
+  const std::string log = cluster_->directory(1) + "/owner";
+  auto owner = Process::start({"sleep", "1000"}, log);
+  const auto pid = std::to_string(owner.pid());
+  ASSERT_EQ(run("echo x > " + at(1, "me@eph=" + pid)).status, 0);
+  sync_all();
+  EXPECT_EQ(read_file(at(2, "me")), "x\n");
+  EXPECT_NE(xattr(at(3, "me"), "owner").find("node 1 pid " + pid), std::string::npos);
+  EXPECT_NE(run("echo y > " + at(2, "me@eph") + " 2>&1").output.find("File exists"),
+            std::string::npos);
+  owner.signal(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return access(at(3, "me").c_str(), F_OK) != 0; }));
+}
+
+// Its marker's name is seen where it was made, and only there.
+TEST_F(Contract, WatchersElsewhereSeeASequentialFileByItsRealNameOnly) {
+  const std::string logs = cluster_->directory(1) + "/watch";
+  std::vector<Process> watchers;
+  for (int node = 1; node <= 2; ++node) {
+    const std::string log = logs + std::to_string(node);
+    watchers.push_back(Process::start({"inotifywait", "-m", "--format", "%e %f", at(node)}, log));
+    ASSERT_TRUE(eventually(
+        [&] { return read_file(log).find("Watches established") != std::string::npos; }));
+  }
+  run("echo x > " + at(1, "job-@seq"));
+  const auto seen = [&](int node, const std::string& event) {
+    return read_file(logs + std::to_string(node)).find(event) != std::string::npos;
+  };
+  EXPECT_TRUE(eventually([&] { return seen(1, "MOVED_TO job-0000000000\n"); }));
+  EXPECT_TRUE(eventually([&] { return seen(2, "CLOSE_WRITE,CLOSE job-0000000000\n"); }));
+  EXPECT_TRUE(seen(2, "CREATE job-0000000000\n"));
+  EXPECT_FALSE(seen(2, "@seq"));
+}
+
+TEST_F(Contract, FanotifySeesChangesMadeElsewhere) {
+  const auto result =
+      run("python3 - " + at(2) + " " + at(1) +
+          " <<'P'\n"
+          "import ctypes, os, struct, subprocess, sys, time\n"
+          "libc = ctypes.CDLL(None, use_errno=True)\n"
+          "fd = libc.fanotify_init(0xc02, os.O_RDONLY)  # FAN_REPORT_DFID_NAME, non-blocking\n"
+          "CREATE, DELETE, CLOSE_WRITE = 0x100, 0x200, 8\n"
+          "mask = ctypes.c_uint64(CREATE | DELETE | CLOSE_WRITE | 0x08000000)\n"
+          "assert libc.fanotify_mark(fd, 1, mask, -100, sys.argv[1].encode()) == 0\n"
+          "def await_event(wanted):\n"
+          "    end = time.monotonic() + 20\n"
+          "    while time.monotonic() < end:\n"
+          "        try: data = os.read(fd, 4096)\n"
+          "        except BlockingIOError: time.sleep(0.01); continue\n"
+          "        while data:\n"
+          "            size, mask = struct.unpack_from('IxxxxQ', data)\n"
+          "            if mask & wanted: return\n"
+          "            data = data[size:]\n"
+          "    raise SystemExit('no event %x' % wanted)\n"
+          "subprocess.check_call(['sh', '-c', 'echo x > \"$0/f\"', sys.argv[2]])\n"
+          "await_event(CLOSE_WRITE)\n"
+          "os.unlink(sys.argv[2] + '/f'); await_event(DELETE)\n"
+          "P");
+  EXPECT_EQ(result.status, 0) << result.output;
+}
+
+TEST_F(Contract, TailFollowsWhatIsAppendedElsewhere) {
+  ASSERT_EQ(write_file(at(1, "log"), "first\n"), 0);
+  sync_all();
+  const std::string log = cluster_->directory(1) + "/tail";
+  const auto tail = Process::start({"tail", "-s", "0.05", "-F", at(2, "log")}, log);
+  ASSERT_TRUE(eventually([&] { return read_file(log) == "first\n"; }));
+  ASSERT_EQ(append_file(at(1, "log"), "second\n"), 0);
+  EXPECT_TRUE(eventually([&] { return read_file(log) == "first\nsecond\n"; })) << read_file(log);
 }
 
 TEST_F(Contract, TarCarriesATreeOutAndBackIn) {
