@@ -54,8 +54,11 @@ std::expected<OwnerSessions::Shared, int> OwnerSessions::of_process(pid_t pid, p
   const pid_t here = pid_seen_from_here(pid, caller);
   if (here == 0) return std::unexpected(EINVAL);
   if (const auto it = processes_.find(here); it != processes_.end()) {
-    // Its number may have a new bearer already, whose end we have not been told of.
-    if (!has_ended(it->second.pidfd->native_handle())) return it->second.session;
+    // Its number may have a new bearer already, whose end we have not been told of. One whose
+    // session was lost begins another.
+    if (!has_ended(it->second.pidfd->native_handle()) && !it->second.session->over()) {
+      return it->second.session;
+    }
     exited(here, it->second.session.get());
   }
   const int pidfd = pidfd_open(here);

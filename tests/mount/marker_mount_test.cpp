@@ -127,6 +127,19 @@ TEST_F(Markers, WhatAnOwnerWritesAfterHisSessionEndedIsRefused) {
   EXPECT_EQ(ran.status, 0) << ran.out;
 }
 
+TEST_F(Markers, AProcessThatLostItsSessionBeginsAnotherWithItsNextEphemeral) {
+  const pid_t script = m().start(
+      "echo a > me@eph=$$; : > made; until [ -e lost ]; do sleep 0.01; done; [ ! -e me ] || exit 2;"
+      "echo b > me@eph=$$ || exit 3; [ \"$(cat me)\" = b ] || exit 4; echo c > me@eph=$$ || exit 5;"
+      "[ \"$(cat me)\" = c ]");
+  ASSERT_TRUE(m().drive_until([&] { return m().data("/made").has_value(); }));
+  m().door().expire(m().door().tree().find_path("/me")->stat.ephemeral_owner);
+  sh(": > lost");
+  const Ran ran = m().finish(script);
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_TRUE(m().drive_until([&] { return !m().data("/me"); }));
+}
+
 TEST_F(Markers, AnEphemeralOfAnOpenFileGoesWithItsLastClose) {
   sh("exec 3> me@eph=fd; echo x >&3; until [ -e me ]; do :; done; sleep 1000 & p=$!; exec 3>&-;"
      "[ -e me ]; kill $p; until [ ! -e me ]; do :; done; echo x > other@eph=fd;"
