@@ -49,6 +49,36 @@ class Listing {
   std::size_t used_ = 0;
 };
 
+mode_t type_of(const tree::Znode& znode, NodeId node) {
+  if (face_of(node) == Face::kDirectory) return S_IFDIR;
+  return znode.kind == tree::NodeKind::kSymlink ? S_IFLNK : S_IFREG;
+}
+
+// What the ACL of the last entry came to. Within one request: ACLs are shared, and known by where
+// they lie.
+class LastOwnership {
+ public:
+  const Ownership& of(const tree::Znode& znode, NodeId node) {
+    const bool directory = face_of(node) == Face::kDirectory;
+    if (!known_ || znode.acl != acl_ || directory != directory_ ||
+        znode.executable != executable_) {
+      owned_ = ownership(znode, directory);
+      known_ = true;
+      acl_ = znode.acl;
+      directory_ = directory;
+      executable_ = znode.executable;
+    }
+    return owned_;
+  }
+
+ private:
+  bool known_ = false;
+  decltype(tree::Znode::acl) acl_{};
+  bool directory_ = false;
+  bool executable_ = false;
+  Ownership owned_;
+};
+
 fuse_entry_param plain(std::uint64_t ino, mode_t type) {
   fuse_entry_param param{};
   param.attr.st_ino = ino;
@@ -65,7 +95,8 @@ void Filesystem::opendir(Reply reply, NodeId node, fuse_file_info info) {
     const auto again = [this, node, info](Reply r) { opendir(std::move(r), node, info); };
     if (wait_behind(reply, Barriers::of(resolve(node)), again)) return;
   }
-  if (!control && !znode_of(node)) return reply.error(ENOENT);
+  // The root, before it is there, is empty.
+  if (!control && !znode_of(node) && node != parts_.inodes.root()) return reply.error(ENOENT);
   info.fh = directories_.add(DirectoryHandle{.node = node, .children = {}, .control = {}});
   reply.open(info);
 }
@@ -112,12 +143,19 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
     if (room && plus) parts_.inodes.looked_up(node);
   }
   const std::size_t first = offset > kAfterData ? static_cast<std::size_t>(offset - kAfterData) : 0;
+  LastOwnership owners;
   for (std::size_t i = first; room && i < directory->children.size(); ++i) {
     const auto child = tree().find(directory->children[i]);
     if (!child || child->parent != self) continue;
     const NodeId node = natural_node(*child);
-    room = listing.add(shown_name(child->name), entry_of(*child, node),
-                       kAfterData + static_cast<off_t>(i) + 1);
+    fuse_entry_param param{};
+    if (plus) {
+      param.attr = attributes(*child, node, owners.of(*child, node));
+      param.ino = parts_.inodes.theirs(node);
+    } else {
+      param = plain(child->ino.value, type_of(*child, node));
+    }
+    room = listing.add(shown_name(child->name), param, kAfterData + static_cast<off_t>(i) + 1);
     if (room && plus) parts_.inodes.looked_up(node);
   }
   reply.bytes(listing.bytes());

@@ -111,7 +111,9 @@ MountPoint::~MountPoint() {
 
 // The checks touch the directory below, never a mount of a living daemon's: a zkfs that answers is
 // refused by its line in mountinfo.
-Expected<void> MountPoint::prepare(const std::string& path) {
+// `taken_over`: what was mounted here died just now; a program that tried again in the gap may have
+// made something in the directory below, which is no reason to stay away.
+Expected<void> MountPoint::prepare(const std::string& path, bool taken_over) {
   struct stat attr {};
 
   if (::stat(path.c_str(), &attr) != 0 && errno == ENOTCONN) {
@@ -126,7 +128,7 @@ Expected<void> MountPoint::prepare(const std::string& path) {
       return problem(
           fmt::format("{}: cannot unmount the dead mount: {}", path, std::strerror(errno)));
     }
-    return prepare(path);
+    return prepare(path, true);
   }
   if (::stat(path.c_str(), &attr) != 0) {
     return problem(fmt::format("mount point {}: {}; create it first", path, std::strerror(errno)));
@@ -137,7 +139,9 @@ Expected<void> MountPoint::prepare(const std::string& path) {
   if (const auto mounted = topmost(path); mounted && mounted->type == kFilesystemType) {
     return problem(fmt::format("a zkfs is mounted at {} already; unmount it first", path));
   }
-  if (!is_empty(path)) {
+  if (!is_empty(path) && taken_over) {
+    ZKFS_LOG_WARN(mount, "{}: something was made below the dead mount; it is hidden now", path);
+  } else if (!is_empty(path)) {
     return problem(fmt::format("mount point {} is not empty; name an empty directory", path));
   }
   return {};

@@ -53,7 +53,7 @@ class MountPoint {
   void unmount();
 
  private:
-  Expected<void> prepare(const std::string& path);
+  Expected<void> prepare(const std::string& path, bool taken_over = false);
   [[nodiscard]] std::optional<MountEntry> find() const;
   void wait();
 

@@ -106,7 +106,8 @@ NodeId natural_node(const tree::Znode& znode) {
 Ownership ownership(const tree::Znode& znode, bool as_directory) {
   const mode_t everything = as_directory ? 0777U : 0666U;
   const mode_t execute = !as_directory && znode.executable ? 0111U : 0U;
-  if (znode.acl == nullptr || znode.acl->empty() || *znode.acl == tree::open_acl()) {
+  static const tree::AclList kOpen = tree::open_acl();
+  if (znode.acl == nullptr || znode.acl->empty() || *znode.acl == kOpen) {
     return {.mode = everything | execute, .uid = 0, .gid = 0};
   }
   std::optional<mode_t> owner;
@@ -157,9 +158,12 @@ tree::AclList acl_for(const Ownership& ownership, bool directory, const tree::Ac
 }
 
 struct stat attributes(const tree::Znode& znode, NodeId node) {
+  return attributes(znode, node, ownership(znode, face_of(node) == Face::kDirectory));
+}
+
+struct stat attributes(const tree::Znode& znode, NodeId node, const Ownership& owned) {
   const bool directory = face_of(node) == Face::kDirectory;
   const bool symlink = !directory && znode.kind == tree::NodeKind::kSymlink;
-  const Ownership owned = ownership(znode, directory);
 
   struct stat attr {};
 

@@ -30,6 +30,8 @@ NodeId natural_node(const tree::Znode& znode);
 // mtime, ctime = change time, atime = mtime. Blocks from the size. blksize 128 KiB (one write(2) of
 // cat and cp).
 struct stat attributes(const tree::Znode& znode, NodeId node);
+// The same with what ownership() says of it, for listings, whose entries mostly share one ACL.
+struct stat attributes(const tree::Znode& znode, NodeId node, const struct Ownership& owned);
 
 // mode (type and permission bits), uid and gid as the ACL tells them: owner = the first user:<uid>
 // entry (root if none), group = the first group:<gid>; READ -> r (and x on directories), WRITE on
