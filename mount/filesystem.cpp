@@ -84,6 +84,10 @@ Filesystem::Place Filesystem::new_place(NodeId parent, Name name) const {
     place.error = EPERM;
     return place;
   }
+  if (!resolve(parent)) {
+    place.error = ENOENT;  // a root that is not there yet
+    return place;
+  }
   Marker marker = parse_marker(name);
   if (!marker.any) {
     place = find_place(parent, name);
