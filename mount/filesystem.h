@@ -7,7 +7,7 @@
 // Names: `node` is the kernel's number (node_id.h), `ino` the znode's. A node resolves to a znode
 // by its number, unless a rename put that znode's value into another (then that one: `followed_`),
 // or it is provisional: a file made here by a non-exclusive create whose znode comes into being
-// with its first commit (contract section 2); until then nobody else finds its name.
+// with its first commit (contract section 2); until then nobody but its opener finds its name.
 //
 // Owned by Mount, lives on the core thread.
 #pragma once
@@ -212,6 +212,7 @@ class Filesystem {
   struct stat gone_attributes(NodeId node) const;
   OpenFile* creator_of(NodeId node);
   NodeId own_provisional(const Reply& reply, const Place& place);
+  void commit_own(Reply reply, NodeId own, Again again);
   void finish_lookup(Reply reply, const Place& place);
   struct stat attributes_for(NodeId node, const Reply& reply, std::optional<Handle> handle);
   void add_uncommitted_size(struct stat& attr, NodeId node, pid_t caller);

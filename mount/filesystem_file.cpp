@@ -93,7 +93,10 @@ void Filesystem::drop_file(Handle handle) {
 
 void Filesystem::open(Reply reply, NodeId node, fuse_file_info info) {
   if (face_of(node) == Face::kControl) return open_control(std::move(reply), node, info);
-  if (!opens_for_writing(info.flags)) {
+  // One that is not committed yet must be, first.
+  const OpenFile* creator = creator_of(node);
+  const bool uncommitted = creator != nullptr && creator->creation;
+  if (!opens_for_writing(info.flags) && !uncommitted) {
     if (!refuse_read(reply)) open_now(std::move(reply), node, info);
     return;
   }

@@ -48,12 +48,10 @@ void Filesystem::unlink(Reply reply, NodeId parent, Name name) {
   if (place.kind == Place::Kind::kDirectory) return reply.error(EISDIR);
   if (place.kind == Place::Kind::kRefused) return reply.error(place.error);
   if (place.kind == Place::Kind::kChild) {
-    if (!provisional_.empty() &&
-        commit_provisional_first(reply, own_provisional(reply, place),
-                                 [this, parent, text = std::string(name)](Reply r) {
-                                   unlink(std::move(r), parent, text);
-                                 })) {
-      return;
+    if (const NodeId own = own_provisional(reply, place); own != 0) {
+      return commit_own(std::move(reply), own, [this, parent, text = std::string(name)](Reply r) {
+        unlink(std::move(r), parent, text);
+      });
     }
     return remove(std::move(reply), place.parent, place.name, false);
   }
@@ -81,6 +79,15 @@ void Filesystem::remove(Reply reply, Ino parent, const std::string& name, bool d
          [](Reply answered, const Outcome&) { answered.ok(); });
 }
 
+// A file's name is gone or another before its first commit: that comes first, or nothing does.
+void Filesystem::commit_own(Reply reply, NodeId own, Again again) {
+  parts_.gate.admit(std::move(reply),
+                    [this, own, again = std::move(again)](Reply admitted) mutable {
+                      if (!commit_provisional_first(admitted, own, std::move(again)))
+                        admitted.error(ENOENT);
+                    });
+}
+
 // --- rename ---
 
 void Filesystem::rename(Reply reply, const RenameNames& names) {
@@ -96,14 +103,13 @@ void Filesystem::rename(Reply reply, const RenameNames& names) {
   if (from.kind == Kind::kDirectory || to.kind == Kind::kDirectory) return reply.error(EBUSY);
   // A directory's data does not move; mv then copies and removes.
   if (from.kind == Kind::kData) return reply.error(EXDEV);
-  if (!provisional_.empty() &&
-      commit_provisional_first(
-          reply, own_provisional(reply, from),
-          [this, names, old_name = std::string(names.name),
-           new_name = std::string(names.new_name)](Reply r) {
-            rename(std::move(r), {names.parent, old_name, names.new_parent, new_name, names.flags});
-          })) {
-    return;
+  if (const NodeId own = own_provisional(reply, from); own != 0) {
+    return commit_own(
+        std::move(reply), own,
+        [this, names, old_name = std::string(names.name),
+         new_name = std::string(names.new_name)](Reply r) {
+          rename(std::move(r), {names.parent, old_name, names.new_parent, new_name, names.flags});
+        });
   }
   const bool no_replace = (names.flags & RENAME_NOREPLACE) != 0;
   if (to.kind == Kind::kData) {

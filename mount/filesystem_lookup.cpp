@@ -98,7 +98,8 @@ OpenFile* Filesystem::creator_of(NodeId node) {
 NodeId Filesystem::own_provisional(const Reply& reply, const Place& place) {
   for (const auto& [node, handle] : provisional_) {
     const OpenFile* file = files_.find(handle);
-    if (file == nullptr || !file->creation || file->creation->marker.any) continue;
+    if (file == nullptr || !file->creation || file->failed != 0) continue;
+    if (file->creation->marker.any) continue;
     if (file->creation->parent != place.parent || file->creation->name != place.name) continue;
     if (is_opener(reply, *file)) return node;
   }

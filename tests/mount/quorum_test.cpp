@@ -79,6 +79,31 @@ TEST_F(Quorum, QuorumLostBetweenOpenAndCloseIsWaitedOut) {
   EXPECT_EQ(m().versions("/f"), 1);
 }
 
+TEST_F(Quorum, WhatANewFilesOpenerAsksOfItsNameFailsReadOnlyToo) {
+  with("timeo=200ms");
+  const pid_t pid = m().start(
+      "python3 - <<'P'\n"
+      "import errno, os, time\n"
+      "f = open('f', 'w'); open(os.environ['T'] + '/opened', 'w')\n"
+      "while not os.path.exists(os.environ['T'] + '/go'): time.sleep(0.01)\n"
+      "for call in [lambda: os.unlink('f'), lambda: os.rename('f', 'g'), lambda: open('f'),\n"
+      "             lambda: os.truncate('f', 0)]:\n"
+      "    try: call()\n"
+      "    except OSError as e: assert e.errno == errno.EROFS, e\n"
+      "    else: raise SystemExit('not refused')\n"
+      "open(os.environ['T'] + '/refused', 'w')\n"
+      "P");
+  const std::string base = m().path().substr(0, m().path().rfind('/'));
+  const auto there = [base](const char* name) { return std::filesystem::exists(base + name); };
+  ASSERT_TRUE(m().drive_until([&] { return there("/opened"); }));
+  m().set_quorum(false);
+  std::ofstream(base + "/go").close();
+  EXPECT_TRUE(m().drive_until([&] { return there("/refused"); }));
+  m().set_quorum(true);
+  const Ran ran = m().finish(pid);
+  EXPECT_EQ(ran.status, 0) << ran.out;
+}
+
 // The kernel itself holds a directory's lock during mkdir, unlink and rename; writers of files, new
 // ones too, wait without it.
 TEST_F(Quorum, WaitingWritersDoNotBlockOthers) {
