@@ -207,7 +207,7 @@ std::expected<Filesystem::Owner, int> Filesystem::owner_of(const Reply& reply,
     case Marker::Owner::kMount:
       break;
     case Marker::Owner::kProcess:
-      return parts_.owners.of_process(marker.pid, reply.pid());
+      return parts_.owners.of_process(marker.pid, reply.pid(), reply.uid());
     case Marker::Owner::kFile:
       return parts_.owners.of_file(reply.pid());
   }

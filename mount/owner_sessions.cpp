@@ -50,9 +50,12 @@ OwnerSessions::Shared OwnerSessions::make(const std::string& owner) {
   return session;
 }
 
-std::expected<OwnerSessions::Shared, int> OwnerSessions::of_process(pid_t pid, pid_t caller) {
+std::expected<OwnerSessions::Shared, int> OwnerSessions::of_process(pid_t pid,
+                                                                    pid_t caller,
+                                                                    uid_t user) {
   const pid_t here = pid_seen_from_here(pid, caller);
   if (here == 0) return std::unexpected(EINVAL);
+  if (user != 0 && user_of(here) != user) return std::unexpected(EPERM);
   if (const auto it = processes_.find(here); it != processes_.end()) {
     // Its number may have a new bearer already, whose end we have not been told of. One whose
     // session was lost begins another.

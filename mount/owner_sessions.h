@@ -40,9 +40,11 @@ class OwnerSessions {
   OwnerSessions& operator=(const OwnerSessions&) = delete;
 
   // The session of process `pid`, as the thread `caller` numbers processes; opened if there is
-  // none. Errors, as an errno: EINVAL - there is no such process, or it cannot be told which one is
-  // meant (a caller in a pid namespace that is not visible from here).
-  std::expected<Shared, int> of_process(pid_t pid, pid_t caller);
+  // none. `user` is who asks: root, or the user whose process it is, for its session could be
+  // filled up by others. Errors, as an errno: EINVAL - there is no such process, or it cannot be
+  // told which one is meant (a caller in a pid namespace that is not visible from here); EPERM -
+  // another user's.
+  std::expected<Shared, int> of_process(pid_t pid, pid_t caller, uid_t user);
 
   // A new session for a file that `opener` opens; to be ended by end().
   Shared of_file(pid_t opener);

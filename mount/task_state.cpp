@@ -106,6 +106,13 @@ pid_t thread_group_of(pid_t thread) {
   return status.empty() ? 0 : parse_task_status(status).group;
 }
 
+std::optional<uid_t> user_of(pid_t pid) {
+  const std::string status = read_proc(pid, "status");
+  const std::string_view users = field(status, "\nUid:");
+  if (users.empty()) return {};
+  return static_cast<uid_t>(number(users.substr(0, users.find('\t')), 10));
+}
+
 std::string command_of(pid_t pid) {
   std::string name = read_proc(pid, "comm");
   if (!name.empty() && name.back() == '\n') name.pop_back();

@@ -35,6 +35,9 @@ bool is_standard_stream(pid_t thread, std::uint64_t inode);
 // `caller` is 0, gone, or there is no such process in his namespace.
 pid_t pid_seen_from_here(pid_t pid, pid_t caller);
 
+// The real user of a process; nothing if it is gone.
+std::optional<uid_t> user_of(pid_t pid);
+
 // The command's name, as /proc/<pid>/comm has it; "?" if it is gone.
 std::string command_of(pid_t pid);
 

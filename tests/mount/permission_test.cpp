@@ -108,6 +108,15 @@ TEST_F(Permissions, ProgramsRunWithTheOptionExec) {
   users("printf '#!/bin/sh\\necho ran\\n' > s; chmod 755 s; [ $(./s) = ran ]");
 }
 
+TEST_F(Permissions, EphemeralsAreBoundToOnesOwnProcessesOnly) {
+  users(
+      "mkdir -m 777 d; sleep 1000 & p=$!; denied 'not permitted' as 1000 sh -c \"echo x > "
+      "d/a@eph=$p\";"
+      "as 1000 sh -c 'echo x > d/b@eph=$$; [ -e d/b ]'; setpriv --reuid=1000 --regid=1000 "
+      "--clear-groups sleep 1000 & q=$!; until [ $(stat -c %u /proc/$q) = 1000 ]; do :; done;"
+      "echo x > d/c@eph=$q; [ -e d/c ]; kill $p $q");
+}
+
 TEST_F(Permissions, PosixAclsAreNotSupported) {
   users(
       "echo x > f; denied 'not supported' setfattr -n system.posix_acl_access -v"
