@@ -333,6 +333,26 @@ TEST_F(Contract, TailFollowsWhatIsAppendedElsewhere) {
   EXPECT_TRUE(eventually([&] { return read_file(log) == "first\nsecond\n"; })) << read_file(log);
 }
 
+TEST_F(Contract, ATtlNodeGoesEverywhereOnceItIsUnchangedForItsTime) {
+  ASSERT_EQ(write_file(at(1, "kept@ttl=1h"), "x"), 0);
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_EQ(write_file(at(1, "cache@ttl=2s"), "x"), 0);
+  const auto gone = [&](int node) { return access(at(node, "cache").c_str(), F_OK) != 0; };
+  EXPECT_TRUE(eventually([&] { return gone(1) && gone(2) && gone(3); }));
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, Millis(1990));
+  EXPECT_EQ(access(at(2, "kept").c_str(), F_OK), 0);
+}
+
+TEST_F(Contract, AContainerGoesAfterItsLastChild) {
+  ASSERT_EQ(mkdir(at(1, "pool@container").c_str(), 0755), 0);
+  ASSERT_EQ(mkdir(at(1, "unused@container").c_str(), 0755), 0);
+  ASSERT_EQ(write_file(at(1, "pool/child"), ""), 0);
+  ASSERT_TRUE(cluster_->sync(2));
+  ASSERT_EQ(unlink(at(2, "pool/child").c_str()), 0);
+  EXPECT_TRUE(eventually([&] { return access(at(3, "pool").c_str(), F_OK) != 0; }, Seconds(40)));
+  EXPECT_EQ(access(at(3, "unused").c_str(), F_OK), 0) << "it never had a child";
+}
+
 TEST_F(Contract, TarCarriesATreeOutAndBackIn) {
   run("mkdir -p " + at(1, "t/d") + "; echo 1 > " + at(1, "t/one") + "; echo data > " +
       at(1, "t/d/.@data") + "; ln -s one " + at(1, "t/link"));
