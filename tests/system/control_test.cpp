@@ -76,9 +76,12 @@ TEST_F(Control, EveryNodeShowsTheSessionsOfAll) {
 TEST_F(Control, MetricsAndConfigurationAreTheNodesOwn) {
   const int leader = cluster_->await_leader();
   ASSERT_EQ(write_file(cluster_->mnt(leader, "f"), "x"), 0);
+  // There is one once a heartbeat of this leadership was answered.
+  EXPECT_TRUE(eventually([&] {
+    return value(leader, "metrics").find("zkfs_heartbeat_seconds{server=\"") != std::string::npos;
+  }));
   const std::string metrics = value(leader, "metrics");
   EXPECT_NE(metrics.find("zkfs_role{role=\"leader\"} 1\n"), std::string::npos) << metrics;
-  EXPECT_NE(metrics.find("zkfs_heartbeat_seconds{server=\""), std::string::npos) << metrics;
   EXPECT_EQ(metrics.find("zkfs_log_append_seconds_count 0\n"), std::string::npos) << metrics;
   EXPECT_EQ(metrics.find("zkfs_process_resident_bytes 0\n"), std::string::npos) << metrics;
   const std::string config = value(leader, "config");
