@@ -3,9 +3,10 @@
 
 #include <array>
 #include <charconv>
-#include <limits>
 #include <optional>
 #include <utility>
+
+#include "ensemble/base/duration.h"
 
 namespace zkfs::mount {
 
@@ -52,18 +53,12 @@ std::optional<Number> positive(std::string_view text) {
   return number;
 }
 
+// With a unit, and above 0.
 std::optional<std::int64_t> duration_ms(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> kUnits{
-      {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-  const auto digits = text.find_first_not_of("0123456789");
-  if (digits == std::string_view::npos) return {};
-  const auto number = positive<std::int64_t>(text.substr(0, digits));
-  for (const auto& [unit, factor] : kUnits) {
-    if (text.substr(digits) != unit || !number) continue;
-    if (*number > std::numeric_limits<std::int64_t>::max() / factor) return {};
-    return *number * factor;
-  }
-  return {};
+  if (text.find_first_not_of("0123456789") == std::string_view::npos) return {};
+  const auto duration = parse_duration(text);
+  if (!duration || duration->count() == 0) return {};
+  return duration->count();
 }
 
 bool set_type(Marker& marker, tree::NodeType type) {

@@ -8,6 +8,7 @@
 
 #include <fmt/core.h>
 
+#include "ensemble/base/duration.h"
 #include "ensemble/tree/path.h"
 #include "mount/mount.h"
 
@@ -22,28 +23,12 @@ std::unexpected<Problem> refuse(std::string_view name,
       Problem{fmt::format("mount option {}={}: allowed is {}", name, value, allowed)});
 }
 
-// "500ms", "10s", "2m", "1h"; a number alone is seconds.
-bool parse_duration(std::string_view text, Millis& out) {
-  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> kUnits{
-      {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60'000}, {"h", 3'600'000}}};
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || number < 0 || number > 1'000'000'000) return false;
-  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
-  for (const auto& [name, factor] : kUnits) {
-    if (unit == name) {
-      out = Millis{number * factor};
-      return true;
-    }
-  }
-  return false;
-}
-
-constexpr std::string_view kDurations = "a number with ms, s, m or h, such as 10s";
+constexpr std::string_view kDurations = "a number with ms, s, m, h or d, such as 10s";
 
 Expected<void> take_duration(std::string_view name, std::string_view value, MountOptions& options) {
-  Millis time{};
-  if (!parse_duration(value, time)) return refuse(name, value, kDurations);
+  const auto parsed = parse_duration(value);
+  if (!parsed) return refuse(name, value, kDurations);
+  const Millis time = *parsed;
   if (name == "timeo") options.timeo = time;
   if (name == "commit_timeo") options.commit_timeo = time;
   if (name == "session_timeout") {

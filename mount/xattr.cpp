@@ -20,34 +20,6 @@ using tree::Znode;
 using Text = std::optional<std::string>;
 using Maker = Text (*)(const Znode&, const XattrContext&);
 
-std::string_view type_text(NodeType type) {
-  switch (type) {
-    case NodeType::kPersistent:
-      return "persistent";
-    case NodeType::kEphemeral:
-      return "ephemeral";
-    case NodeType::kContainer:
-      return "container";
-    case NodeType::kTtl:
-      return "ttl";
-  }
-  return "";
-}
-
-std::string_view kind_text(NodeKind kind) {
-  switch (kind) {
-    case NodeKind::kUnspecified:
-      return "";
-    case NodeKind::kFile:
-      return "file";
-    case NodeKind::kDirectory:
-      return "directory";
-    case NodeKind::kSymlink:
-      return "symlink";
-  }
-  return "";
-}
-
 // As Java's Date prints it, in UTC.
 std::string date_text(WallMillis time) {
   const time_t seconds = time / 1000;
@@ -120,7 +92,7 @@ constexpr std::array<Attribute, 22> kAttributes{{
      [](Z z, C /*c*/) -> Text { return fmt::format("{:#x}", z.stat.ephemeral_owner); }},
     {"dataLength", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.data_length); }},
     {"numChildren", [](Z z, C /*c*/) -> Text { return std::to_string(z.stat.num_children); }},
-    {"type", [](Z z, C /*c*/) -> Text { return std::string(type_text(z.type)); }},
+    {"type", [](Z z, C /*c*/) -> Text { return std::string(tree::to_string(z.type)); }},
     {"owner", owner_text},
     {"ttl",
      [](Z z, C /*c*/) -> Text {
@@ -131,7 +103,7 @@ constexpr std::array<Attribute, 22> kAttributes{{
     {"path", path_text},
     {"lock.zxid", lock_text},
     {"kind",
-     [](Z z, C c) -> Text { return c.data_of_directory ? Text() : Text(kind_text(z.kind)); }},
+     [](Z z, C c) -> Text { return c.data_of_directory ? Text() : Text(tree::to_string(z.kind)); }},
     {"error", [](Z /*z*/, C c) -> Text { return nonempty(c.error); }},
     {"stale", [](Z /*z*/, C c) -> Text { return nonempty(c.stale); }},
     {"stat", [](Z z, C /*c*/) -> Text { return stat_text(z.stat); }},

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "ensemble/base/duration.h"
 #include "zkfs/commands/client.h"
 
 #ifndef ZKFS_VERSION

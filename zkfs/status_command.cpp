@@ -13,8 +13,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -23,23 +21,7 @@
 namespace zkfs {
 namespace {
 
-constexpr std::string_view kFilesystemType = "fuse.zkfs";
 constexpr std::chrono::milliseconds kDeadline{3'000};
-
-// Octal escapes of mountinfo: \040 and friends.
-std::string unescaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 3 >= text.size()) {
-      out += text[i];
-      continue;
-    }
-    out +=
-        static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
-    i += 3;
-  }
-  return out;
-}
 
 struct Answer {
   std::string text;
@@ -101,11 +83,6 @@ Answer read_from_mount(const std::string& path) {
   return answer;
 }
 
-std::string own_mountinfo() {
-  std::ifstream file("/proc/self/mountinfo");
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 int complain(const std::string& mountpoint, const Answer& answer) {
   if (answer.timed_out) {
     fmt::print(stderr, "zkfs: {}: the server does not answer; is its process stopped?\n",
@@ -133,7 +110,7 @@ std::string value_of(const std::string& status, std::string_view name) {
 
 int status_of_one(std::string mountpoint) {
   std::error_code ignored;
-  const std::vector<std::string> mounts = zkfs_mounts(own_mountinfo());
+  const std::vector<std::string> mounts = zkfs_mounts(mount::mounts_of_this_process());
   const auto mounted = [&mounts](const std::string& path) {
     return std::ranges::find(mounts, path) != mounts.end();
   };
@@ -153,7 +130,7 @@ int status_of_one(std::string mountpoint) {
 }
 
 int status_of_all() {
-  const std::vector<std::string> mounts = zkfs_mounts(own_mountinfo());
+  const std::vector<std::string> mounts = zkfs_mounts(mount::mounts_of_this_process());
   if (mounts.empty()) {
     fmt::print(stderr, "zkfs: no zkfs is mounted here; zkfs serve MOUNTPOINT mounts one\n");
     return kExitNo;
@@ -176,20 +153,11 @@ int status_of_all() {
 
 }  // namespace
 
-std::vector<std::string> zkfs_mounts(std::string_view mountinfo) {
+std::vector<std::string> zkfs_mounts(const std::vector<mount::MountEntry>& all) {
   std::vector<std::string> mounts;
-  std::istringstream lines{std::string(mountinfo)};
-  for (std::string line; std::getline(lines, line);) {
-    // id parent major:minor root MOUNTPOINT options [tags] - TYPE source superoptions
-    std::istringstream words(line);
-    std::string mountpoint;
-    std::string word;
-    for (int i = 0; i < 5; ++i) words >> mountpoint;
-    while (words >> word && word != "-") continue;
-    words >> word;
-    if (word != kFilesystemType) continue;
-    mountpoint = unescaped(mountpoint);
-    if (std::ranges::find(mounts, mountpoint) == mounts.end()) mounts.push_back(mountpoint);
+  for (const mount::MountEntry& entry : all) {
+    if (entry.type != mount::kFilesystemType) continue;
+    if (std::ranges::find(mounts, entry.path) == mounts.end()) mounts.push_back(entry.path);
   }
   return mounts;
 }

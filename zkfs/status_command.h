@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mount/mount_point.h"
 #include "zkfs/options.h"
 
 namespace zkfs {
@@ -14,7 +15,7 @@ namespace zkfs {
 // Prints to standard output; problems go to standard error. Returns the exit code.
 int run_status(const StatusCommand& command);
 
-// The mount points of type fuse.zkfs in the text of /proc/self/mountinfo, in its order, each once.
-std::vector<std::string> zkfs_mounts(std::string_view mountinfo);
+// The mount points of ours among `all`, in its order, each once.
+std::vector<std::string> zkfs_mounts(const std::vector<mount::MountEntry>& all);
 
 }  // namespace zkfs

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -25,6 +26,10 @@ enum class NodeType : std::uint8_t { kPersistent = 0, kEphemeral = 1, kContainer
 
 // How the mount shows it; invisible to ZooKeeper clients (contract section 1).
 enum class NodeKind : std::uint8_t { kUnspecified = 0, kFile = 1, kDirectory = 2, kSymlink = 3 };
+
+// One word each, as people read it; of an unspecified kind there is none.
+std::string_view to_string(NodeType type);
+std::string_view to_string(NodeKind kind);
 
 // `name` is final: the sequence suffix is in it. The parent's create counter rises by one, whatever
 // the type.

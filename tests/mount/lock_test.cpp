@@ -42,9 +42,9 @@ TEST_F(LockMount, FlockMakesItsFileAndRunsTheCommand) {
 }
 
 TEST_F(LockMount, ASecondHolderWaitsForTheFirst) {
-  EXPECT_EQ(sh("exec 3> job; flock 3;"
-               "flock job sh -c 'echo second >> order' 3>&- & sleep 0.1; echo first >> order; exec "
-               "3>&-; wait; cat order"),
+  EXPECT_EQ(sh("exec 3> job; flock 3; flock job sh -c 'echo second >> order' 3>&- &"
+               " until grep -q waiting .zkfs/locks/job; do :; done;"
+               " echo first >> order; exec 3>&-; wait; cat order"),
             "first\nsecond\n");
 }
 

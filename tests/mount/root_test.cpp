@@ -64,8 +64,8 @@ TEST_F(RootOption, DotDotStaysThere) {
 TEST_F(RootOption, ChangesMadeElsewhereWakeWatchersThere) {
   make_root();
   const pid_t watcher = m().start(
-      "timeout 20 inotifywait -q -e create . > $T/events & "
-      "sleep 0.3; : > $T/ready; wait");
+      "timeout 20 inotifywait -e create . > $T/events 2> $T/said & "
+      "until grep -q established $T/said; do sleep 0.01; done; : > $T/ready; wait");
   ASSERT_TRUE(m().drive_until([&] { return m().run("[ -e $T/ready ]").status == 0; }));
   foreign(directory("/apps/one/new"));
   m().finish(watcher);

@@ -174,11 +174,12 @@ TEST(Metrics, KnowTheProcess) {
 }
 
 TEST(StatusCommand, FindsMountsOfOursOnce) {
-  EXPECT_EQ(zkfs_mounts("36 35 98:0 / /mnt rw,noatime master:1 - ext3 /dev/root rw\n"
-                        "37 35 0:50 / /tmp/a\\040b rw shared:2 - fuse.zkfs zkfs rw\n"
-                        "38 35 0:51 / /zk rw - fuse.zkfs zkfs rw\n"
-                        "39 35 0:51 / /zk rw - fuse.zkfs zkfs rw\n"
-                        "40 35 0:52 / /other rw - fuse.sshfs zkfs rw\n"),
+  EXPECT_EQ(zkfs_mounts(
+                mount::parse_mountinfo("36 35 98:0 / /mnt rw,noatime master:1 - ext3 /dev/root rw\n"
+                                       "37 35 0:50 / /tmp/a\\040b rw shared:2 - fuse.zkfs zkfs rw\n"
+                                       "38 35 0:51 / /zk rw - fuse.zkfs zkfs rw\n"
+                                       "39 35 0:51 / /zk rw - fuse.zkfs zkfs rw\n"
+                                       "40 35 0:52 / /other rw - fuse.sshfs zkfs rw\n")),
             (std::vector<std::string>{"/tmp/a b", "/zk"}));
 }
 

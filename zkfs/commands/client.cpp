@@ -206,19 +206,4 @@ int print_all(std::string_view text) {
   return complain("standard output", std::strerror(errno));
 }
 
-std::optional<Millis> parse_duration(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 6> kUnits{
-      {{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-  constexpr std::int64_t kMax = 10LL * 366 * 86'400'000;
-  std::int64_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || number < 0) return std::nullopt;
-  for (const auto& [unit, factor] : kUnits) {
-    if (std::string_view(stop, end) == unit && number <= kMax / factor)
-      return Millis(number * factor);
-  }
-  return std::nullopt;
-}
-
 }  // namespace zkfs

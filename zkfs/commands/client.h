@@ -86,8 +86,4 @@ int write_whole(int fd, std::string_view bytes);
 // To standard output, and out of our buffers; kExitYes, or kExitNo after a complaint.
 int print_all(std::string_view text);
 
-// "250ms", "30s", "5m", "2h", "1d"; a number alone is seconds, as sleep(1) has it. Nothing for
-// anything else, also beyond ten years.
-std::optional<Millis> parse_duration(std::string_view text);
-
 }  // namespace zkfs

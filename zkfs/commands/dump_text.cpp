@@ -15,39 +15,15 @@ namespace {
 using tree::NodeKind;
 using tree::NodeType;
 
-std::string_view type_word(NodeType type) {
-  switch (type) {
-    case NodeType::kPersistent:
-      return "persistent";
-    case NodeType::kEphemeral:
-      return "ephemeral";
-    case NodeType::kContainer:
-      return "container";
-    case NodeType::kTtl:
-      return "ttl";
-  }
-  return "";
-}
-
 std::string_view kind_word(NodeKind kind) {
-  switch (kind) {
-    case NodeKind::kUnspecified:
-      return "unspecified";
-    case NodeKind::kFile:
-      return "file";
-    case NodeKind::kDirectory:
-      return "directory";
-    case NodeKind::kSymlink:
-      return "symlink";
-  }
-  return "";
+  return kind == NodeKind::kUnspecified ? "unspecified" : tree::to_string(kind);
 }
 
 // One overload for each kind of txn. The words are those of ZooKeeper's zkTxnLogToolkit.
 std::string text(const tree::CreateTxn& txn) {
   std::string line =
       fmt::format("create parent={} name={} ino={} type={} kind={} data={} acl={}", txn.parent,
-                  quoted(txn.name), txn.ino, type_word(txn.type), kind_word(txn.kind),
+                  quoted(txn.name), txn.ino, tree::to_string(txn.type), kind_word(txn.kind),
                   txn.data.size(), txn.acl.empty() ? "open" : tree::to_text(txn.acl));
   if (txn.executable) line += " executable";
   if (txn.type == NodeType::kEphemeral) line += fmt::format(" owner={:#x}", txn.owner);
@@ -183,7 +159,7 @@ std::string txn_text(const tree::Txn& txn) {
 std::string znode_text(std::string_view path, const tree::Znode& znode) {
   std::string line =
       fmt::format("{} {} {} ino={} version={} cversion={} size={} czxid={} mzxid={} mtime={}",
-                  quoted(path), kind_word(znode.kind), type_word(znode.type), znode.ino,
+                  quoted(path), kind_word(znode.kind), tree::to_string(znode.type), znode.ino,
                   znode.stat.version, znode.stat.cversion, znode.stat.data_length, znode.stat.czxid,
                   znode.stat.mzxid, wall_text(znode.stat.mtime));
   if (znode.type == NodeType::kEphemeral)
