@@ -135,8 +135,11 @@ watch() {
   else
     patience=1
   fi
+  # If we are killed here, nothing of ours may live on in a child: 3 and 4 are closed before anything
+  # that could wait, and 9, open both ways, keeps the pipe from waiting for its other end.
+  exec 9<> "$tmp/says"
   inotifywait -t "$patience" -e close_write,create,delete,move,attrib,delete_self,move_self \
-    -- "$@" 2> "$tmp/says" > /dev/null 3>&- 4>&- &
+    -- "$@" 3>&- 4>&- 2> "$tmp/says" > /dev/null 9>&- &
   starting=$!
   exec 9< "$tmp/says"
   while read -r line <&9; do
