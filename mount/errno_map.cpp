@@ -19,6 +19,7 @@ int errno_of(Error error) {
     case Error::kStale:
       return ESTALE;
     case Error::kNoAuth:
+    case Error::kAuthFailed:
       return EACCES;
     case Error::kNoChildrenForEphemerals:
     case Error::kNotDirectory:
@@ -44,7 +45,12 @@ int errno_of(Error error) {
     case Error::kLockQueued:
       return EINPROGRESS;  // never shown: the caller waits
     case Error::kUnimplemented:
+    case Error::kReconfigDisabled:
       return EOPNOTSUPP;
+    case Error::kNotReadOnly:
+      return EROFS;
+    case Error::kEphemeralOnLocalSession:
+    case Error::kNoWatcher:
     case Error::kSessionExpired:
     case Error::kSessionMoved:
     case Error::kUnknownOutcome:

@@ -10,6 +10,14 @@
 
 namespace zkfs {
 
+constinit Blob::Rep Blob::null_rep_{1, 0};
+
+Blob Blob::null() noexcept {
+  Blob result;
+  result.rep_ = &null_rep_;
+  return result;
+}
+
 Blob::Rep* Blob::allocate(std::size_t size) {
   ZKFS_CHECK(size <= std::numeric_limits<std::uint32_t>::max(), "a blob of {} bytes", size);
   void* memory = std::malloc(sizeof(Rep) + size);
@@ -33,7 +41,7 @@ Blob Blob::concat(ByteView head, ByteView tail) {
 }
 
 void Blob::release() noexcept {
-  if (rep_ == nullptr) return;
+  if (rep_ == nullptr || rep_ == &null_rep_) return;
   if (rep_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   rep_->~Rep();
   std::free(rep_);

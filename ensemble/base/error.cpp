@@ -31,8 +31,18 @@ std::string_view to_string(Error error) {
       return "SessionExpired";
     case Error::kInvalidAcl:
       return "InvalidAcl";
+    case Error::kAuthFailed:
+      return "AuthFailed";
     case Error::kSessionMoved:
       return "SessionMoved";
+    case Error::kNotReadOnly:
+      return "NotReadOnly";
+    case Error::kEphemeralOnLocalSession:
+      return "EphemeralOnLocalSession";
+    case Error::kNoWatcher:
+      return "NoWatcher";
+    case Error::kReconfigDisabled:
+      return "ReconfigDisabled";
     case Error::kQuotaExceeded:
       return "QuotaExceeded";
     case Error::kTooLarge:

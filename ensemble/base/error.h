@@ -26,7 +26,12 @@ enum class Error : std::int32_t {
   kNotEmpty = -111,        // a delete of a znode with children
   kSessionExpired = -112,  // the session is closed or unknown
   kInvalidAcl = -114,
-  kSessionMoved = -118,
+  kAuthFailed = -115,               // a credential was rejected; the connection ends
+  kSessionMoved = -118,             // another connection has taken the session over
+  kNotReadOnly = -119,              // a write asked of a server that only reads
+  kEphemeralOnLocalSession = -120,  // a session known to one server alone cannot own a znode
+  kNoWatcher = -121,                // there is no such watch to check or remove
+  kReconfigDisabled = -123,
   kQuotaExceeded = -125,
   // Of our own:
   kTooLarge = -1001,        // the value would exceed the largest allowed

@@ -114,8 +114,18 @@ Blob Outstanding::data_of(Ino ino) const {
 
 bool Outstanding::session_alive(SessionId session) const {
   const auto found = sessions_.find(session);
-  if (found != sessions_.end()) return found->second.value;
-  return tree_.find_session(session).has_value();
+  if (found != sessions_.end()) return found->second.value.alive;
+  return tree_.has_session(session);
+}
+
+std::uint32_t Outstanding::attachment_of(SessionId session) const {
+  const auto found = sessions_.find(session);
+  return found != sessions_.end() ? found->second.value.attachment : tree_.attachment_of(session);
+}
+
+std::string_view Outstanding::password_of(SessionId session) const {
+  const auto known = tree_.find_session(session);
+  return known ? known->password : std::string_view{};
 }
 
 std::vector<Ino> Outstanding::ephemerals_of(SessionId session) const {
@@ -209,10 +219,6 @@ void Outstanding::set_name(Ino parent, const std::string& name, Ino ino) {
   enter(names_, NameKey{parent, name}) = ino;
 }
 
-void Outstanding::set_session(SessionId session, bool alive) {
-  enter(sessions_, session) = alive;
-}
-
 void Outstanding::apply(const tree::SubTxn& txn) {
   std::visit(
       Overloaded{[this](const tree::CreateTxn& t) { create(t); },
@@ -230,12 +236,17 @@ void Outstanding::apply(const tree::SubTxn& txn) {
 }
 
 void Outstanding::apply(const tree::CreateSessionTxn& txn) {
-  set_session(txn.session, true);
+  enter(sessions_, txn.session) = {.alive = true, .attachment = 0};
+}
+
+void Outstanding::apply(const tree::AttachSessionTxn& txn) {
+  const std::uint32_t attachment = attachment_of(txn.session) + 1;
+  enter(sessions_, txn.session) = {.alive = true, .attachment = attachment};
 }
 
 void Outstanding::apply(const tree::CloseSessionTxn& txn) {
   for (const Ino ino : txn.ephemerals) erase(ino);
-  set_session(txn.session, false);
+  enter(sessions_, txn.session) = {};
 }
 
 void Outstanding::create(const tree::CreateTxn& txn) {
@@ -351,7 +362,7 @@ void Outstanding::undo(const Undo<NameKey, Ino>& entry) {
   }
 }
 
-void Outstanding::undo(const Undo<SessionId, bool>& entry) {
+void Outstanding::undo(const Undo<SessionId, SessionState>& entry) {
   if (entry.before) {
     sessions_[entry.key] = *entry.before;
   } else {

@@ -64,6 +64,10 @@ class Outstanding {
   [[nodiscard]] const tree::AclList& acl_of(Ino ino) const;
   [[nodiscard]] Blob data_of(Ino ino) const;
   [[nodiscard]] bool session_alive(SessionId session) const;
+  // Of a session that is alive (tree::AttachSessionTxn); otherwise 0.
+  [[nodiscard]] std::uint32_t attachment_of(SessionId session) const;
+  // Of a session that the tree knows; empty if it has none, or is not known there.
+  [[nodiscard]] std::string_view password_of(SessionId session) const;
   // In the order of numbers.
   [[nodiscard]] std::vector<Ino> ephemerals_of(SessionId session) const;
   // An upper bound of their number, cheaper.
@@ -80,6 +84,7 @@ class Outstanding {
   // Requires: decided against exactly this state.
   void apply(const tree::SubTxn& txn);
   void apply(const tree::CreateSessionTxn& txn);
+  void apply(const tree::AttachSessionTxn& txn);
   void apply(const tree::CloseSessionTxn& txn);
 
   // The tree includes everything up to `zxid`. Not between begin and rollback.
@@ -89,6 +94,11 @@ class Outstanding {
   [[nodiscard]] std::size_t size() const;
 
  private:
+  struct SessionState {
+    bool alive = false;
+    std::uint32_t attachment = 0;
+  };
+
   struct NameKey {
     Ino parent;
     std::string name;
@@ -133,7 +143,7 @@ class Outstanding {
     std::optional<Entry<T>> before;
   };
 
-  using AnyUndo = std::variant<Undo<Ino, Node>, Undo<NameKey, Ino>, Undo<SessionId, bool>>;
+  using AnyUndo = std::variant<Undo<Ino, Node>, Undo<NameKey, Ino>, Undo<SessionId, SessionState>>;
 
   // That `zxid` changed the thing `key`: what applied() visits.
   struct Touched {
@@ -149,7 +159,6 @@ class Outstanding {
   // A new entry. Requires: none of that number.
   Node& insert(Ino ino);
   void set_name(Ino parent, const std::string& name, Ino ino);
-  void set_session(SessionId session, bool alive);
   template <typename Map, typename Key>
   auto& enter(Map& map, const Key& key);
 
@@ -164,7 +173,7 @@ class Outstanding {
 
   void undo(const Undo<Ino, Node>& entry);
   void undo(const Undo<NameKey, Ino>& entry);
-  void undo(const Undo<SessionId, bool>& entry);
+  void undo(const Undo<SessionId, SessionState>& entry);
   void forget(Ino ino, Zxid zxid);
   void forget(const NameKey& name, Zxid zxid);
   void forget(SessionId session, Zxid zxid);
@@ -175,7 +184,7 @@ class Outstanding {
   const tree::DataTree& tree_;
   std::unordered_map<Ino, Entry<Node>> nodes_;
   std::unordered_map<NameKey, Entry<Ino>, NameHash, NameEqual> names_;
-  std::unordered_map<SessionId, Entry<bool>> sessions_;
+  std::unordered_map<SessionId, Entry<SessionState>> sessions_;
   std::map<SessionId, std::set<Ino>> ephemerals_;
   std::deque<Touched> touched_;
   Ino next_ino_;

@@ -76,6 +76,15 @@ tree::TxnBody as_body(tree::SubTxn step) {
       step);
 }
 
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  }
+  return difference == 0;
+}
+
 tree::ErrorTxn refusal(Error error) {
   return {.error = error, .per_operation = {}};
 }
@@ -101,6 +110,7 @@ struct Prep::State {
   tree::TxnBody rename(const Decide& decide, const RenameRequest& rename);
   tree::TxnBody multi(const Decide& decide, const MultiRequest& multi);
   tree::TxnBody create_session(SessionId session, const CreateSessionRequest& create);
+  tree::TxnBody attach_session(SessionId session, const AttachSessionRequest& attach);
   tree::TxnBody close_session(SessionId session);
   // Whether such a lock can be; what becomes of a request for it, applying decides.
   [[nodiscard]] Result<void> check_lock(SessionId session,
@@ -151,10 +161,24 @@ tree::TxnBody Prep::State::multi(const Decide& decide, const MultiRequest& multi
 }
 
 tree::TxnBody Prep::State::create_session(SessionId session, const CreateSessionRequest& create) {
-  if (!session || outstanding.session_alive(session) || create.owner.size() > kSessionOwnerBytesMax)
+  if (!session || outstanding.session_alive(session) ||
+      create.owner.size() > kSessionOwnerBytesMax || create.password.size() > kSessionOwnerBytesMax)
     return refusal(Error::kBadArguments);
-  const tree::CreateSessionTxn txn{
-      .session = session, .timeout_ms = create.timeout_ms, .owner = create.owner};
+  const tree::CreateSessionTxn txn{.session = session,
+                                   .timeout_ms = create.timeout_ms,
+                                   .owner = create.owner,
+                                   .password = create.password};
+  outstanding.apply(txn);
+  return txn;
+}
+
+tree::TxnBody Prep::State::attach_session(SessionId session, const AttachSessionRequest& attach) {
+  // An unknown session and a wrong password are one answer, so that nothing can be tried out.
+  const std::string_view password = outstanding.password_of(session);
+  if (!session || !outstanding.session_alive(session) || password.empty() ||
+      !equal_in_constant_time(password, attach.password))
+    return refusal(Error::kSessionExpired);
+  const tree::AttachSessionTxn txn{.session = session, .timeout_ms = attach.timeout_ms};
   outstanding.apply(txn);
   return txn;
 }
@@ -209,8 +233,13 @@ tree::TxnBody Prep::State::body(const Request& request) {
   const SessionId session = request.session;
   if (const auto* create = std::get_if<CreateSessionRequest>(&request.operation))
     return create_session(session, *create);
+  if (const auto* attach = std::get_if<AttachSessionRequest>(&request.operation))
+    return attach_session(session, *attach);
   // Session 0 is the leader itself.
   if (session && !outstanding.session_alive(session)) return refusal(Error::kSessionExpired);
+  // The leader's own, the end of a session that was silent, has no number.
+  if (session && request.xid && attachment_of(request.xid) != outstanding.attachment_of(session))
+    return refusal(Error::kSessionMoved);
   const Decide decide(outstanding, session, request.identity);
   return std::visit(
       [&](const auto& operation) -> tree::TxnBody {
@@ -223,7 +252,8 @@ tree::TxnBody Prep::State::body(const Request& request) {
           return rename(decide, operation);
         } else if constexpr (requires { lock(session, operation); }) {
           return lock(session, operation);
-        } else if constexpr (!std::is_same_v<T, CreateSessionRequest>) {
+        } else if constexpr (!std::is_same_v<T, CreateSessionRequest> &&
+                             !std::is_same_v<T, AttachSessionRequest>) {
           return single(decide, operation);
         } else {
           return refusal(Error::kBadArguments);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -133,6 +134,15 @@ struct MultiRequest {
 struct CreateSessionRequest {
   std::uint32_t timeout_ms = 0;
   std::string owner;
+  std::string password{};  // whoever has it may attach; empty: nobody may
+};
+
+// A client of the session is here now, and nowhere else: what another server asks in its name from
+// here on is refused (kSessionMoved). The outcome's version is the number of the new attachment.
+// Errors: kSessionExpired - there is no such session, or the password is wrong.
+struct AttachSessionRequest {
+  std::uint32_t timeout_ms = 0;
+  std::string password;
 };
 
 struct CloseSessionRequest {};
@@ -182,17 +192,45 @@ using Operation = std::variant<CreateRequest,
                                RenameRequest,
                                MultiRequest,
                                CreateSessionRequest,
+                               AttachSessionRequest,
                                CloseSessionRequest,
                                LockRequest,
                                UnlockRequest,
                                CancelLockRequest>;
 
-// Who asks; what ACLs are checked against. Root on a member of the ensemble (uid 0) may do
-// everything.
+// Something a ZooKeeper client has proven about itself: {"ip", "10.0.0.7"}, {"digest",
+// "bob:<hash>"}, {"super", ""}.
+struct AuthId {
+  std::string scheme;
+  std::string id;
+
+  friend auto operator<=>(const AuthId&, const AuthId&) = default;
+};
+
+// Who asks; what ACLs are checked against: a process on a member of the ensemble, or a ZooKeeper
+// client.
 struct Identity {
+  // Of a process. Root on a member (uid 0) may do everything.
   std::uint32_t uid = 0;
   std::vector<std::uint32_t> gids;
+  // Of a client, which has no uid: what its connection had proven when the request came, in that
+  // order. Null: a process. With an id of the scheme "super" it may do everything.
+  std::shared_ptr<const std::vector<AuthId>> client{};
 };
+
+// A session's requests are numbered from 1 within each attachment, which stands in the bits above.
+// What carries the number of another than the newest attachment is refused (kSessionMoved); the
+// requests to attach itself have numbers of their own (kAttachXid and up).
+inline constexpr unsigned kAttachmentShift = 40;
+inline constexpr std::uint64_t kAttachXid = 1ULL << 63U;
+
+constexpr std::uint64_t attachment_of(Xid xid) {
+  return xid.value >> kAttachmentShift;
+}
+
+constexpr Xid first_xid(std::uint32_t attachment) {
+  return Xid{(std::uint64_t{attachment} << kAttachmentShift) + 1};
+}
 
 struct Request {
   SessionId session;

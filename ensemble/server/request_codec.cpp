@@ -42,6 +42,7 @@ void write(const Blob& from, std::string* to) {
 void write(const CreateRequest& from, proto::CreateRequest* to) {
   write(from.target, to->mutable_target());
   write(from.data, to->mutable_data());
+  to->set_null_data(from.data.is_null());
   write(from.acl, to->mutable_acl());
   to->set_type(static_cast<std::uint32_t>(from.type));
   to->set_kind(static_cast<std::uint32_t>(from.kind));
@@ -62,6 +63,7 @@ void write(const DeleteRequest& from, proto::DeleteRequest* to) {
 void write(const SetDataRequest& from, proto::SetDataRequest* to) {
   write(from.target, to->mutable_target());
   write(from.data, to->mutable_data());
+  to->set_null_data(from.data.is_null());
   to->set_version(from.version);
 }
 
@@ -95,6 +97,18 @@ void write(const RenameRequest& from, proto::RenameRequest* to) {
 void write(const CheckRequest& from, proto::CheckRequest* to) {
   write(from.target, to->mutable_target());
   to->set_version(from.version);
+}
+
+void write(const Identity& from, proto::Identity* to) {
+  to->set_uid(from.uid);
+  to->mutable_gids()->Add(from.gids.begin(), from.gids.end());
+  if (!from.client) return;
+  to->set_is_client(true);
+  for (const AuthId& id : *from.client) {
+    proto::AuthId* added = to->add_client();
+    added->set_scheme(id.scheme);
+    added->set_id(id.id);
+  }
 }
 
 // Where the operations that may also stand in a multi go: the same fields in both messages.
@@ -135,6 +149,12 @@ struct RequestWriter : SubWriter<proto::Request> {
   void operator()(const CreateSessionRequest& r) const {
     to->mutable_create_session()->set_timeout_ms(r.timeout_ms);
     to->mutable_create_session()->set_owner(r.owner);
+    to->mutable_create_session()->set_password(r.password);
+  }
+
+  void operator()(const AttachSessionRequest& r) const {
+    to->mutable_attach_session()->set_timeout_ms(r.timeout_ms);
+    to->mutable_attach_session()->set_password(r.password);
   }
 
   void operator()(const CloseSessionRequest&) const { to->mutable_close_session(); }
@@ -199,9 +219,13 @@ tree::AclList read(const google::protobuf::RepeatedPtrField<proto::AclEntry>& fr
   return acl;
 }
 
+Blob read_data(const auto& from) {
+  return from.null_data() ? Blob::null() : Blob(from.data());
+}
+
 CreateRequest read(Reading& reading, const proto::CreateRequest& from) {
   return {.target = read(from.target()),
-          .data = Blob(from.data()),
+          .data = read_data(from),
           .acl = read(from.acl()),
           .type = read_enum(reading, from.type(), tree::NodeType::kTtl),
           .kind = read_kind(reading, from.kind()),
@@ -220,7 +244,7 @@ DeleteRequest read(Reading& reading, const proto::DeleteRequest& from) {
 }
 
 SetDataRequest read(const proto::SetDataRequest& from) {
-  return {.target = read(from.target()), .data = Blob(from.data()), .version = from.version()};
+  return {.target = read(from.target()), .data = read_data(from), .version = from.version()};
 }
 
 AppendRequest read(const proto::AppendRequest& from) {
@@ -254,7 +278,7 @@ CheckRequest read(const proto::CheckRequest& from) {
 }
 
 CreateSessionRequest read(const proto::CreateSessionRequest& from) {
-  return {.timeout_ms = from.timeout_ms(), .owner = from.owner()};
+  return {.timeout_ms = from.timeout_ms(), .owner = from.owner(), .password = from.password()};
 }
 
 LockRequest read(Reading& reading, const proto::LockRequest& from) {
@@ -280,7 +304,13 @@ CancelLockRequest read(const proto::CancelLockRequest& from) {
 }
 
 Identity read(const proto::Identity& from) {
-  return {.uid = from.uid(), .gids = {from.gids().begin(), from.gids().end()}};
+  Identity identity{
+      .uid = from.uid(), .gids = {from.gids().begin(), from.gids().end()}, .client = nullptr};
+  if (!from.is_client()) return identity;
+  auto ids = std::make_shared<std::vector<AuthId>>();
+  for (const proto::AuthId& id : from.client()) ids->push_back({id.scheme(), id.id()});
+  identity.client = std::move(ids);
+  return identity;
 }
 
 // The operations that may also stand in a multi: the same cases of both messages.
@@ -329,6 +359,9 @@ std::optional<Operation> read_operation(Reading& reading, const proto::Request& 
       return read(reading, from.multi());
     case proto::Request::kCreateSession:
       return read(from.create_session());
+    case proto::Request::kAttachSession:
+      return AttachSessionRequest{.timeout_ms = from.attach_session().timeout_ms(),
+                                  .password = from.attach_session().password()};
     case proto::Request::kCloseSession:
       return CloseSessionRequest{};
     case proto::Request::kLock:
@@ -365,9 +398,7 @@ Blob encode(const Request& request) {
   to->set_session(request.session.value);
   to->set_xid(request.xid.value);
   to->set_first_unanswered(request.first_unanswered.value);
-  to->mutable_identity()->set_uid(request.identity.uid);
-  to->mutable_identity()->mutable_gids()->Add(request.identity.gids.begin(),
-                                              request.identity.gids.end());
+  write(request.identity, to->mutable_identity());
   std::visit(RequestWriter{{to}}, request.operation);
   return as_blob(message);
 }

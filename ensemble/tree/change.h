@@ -26,7 +26,7 @@ struct Change {
     kBecameDirectory,  // a first child made an unspecified ino a directory of the mount (contract
                        // section 1)
     kLockGranted,      // the lock request `request` of `session` for ino, which had waited, was
-                   // granted; no other member means anything, and the znode may be gone
+                       // granted; no other member means anything, and the znode may be gone
   };
   Kind kind = Kind::kData;
   Ino ino;

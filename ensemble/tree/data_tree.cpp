@@ -11,7 +11,8 @@ namespace zkfs::tree {
 namespace {
 
 Session session_of(const SessionRecord& record) {
-  return {record.id, record.timeout_ms, record.owner, record.ephemerals.size};
+  return {record.id,       record.timeout_ms, record.owner, record.ephemerals.size,
+          record.password, record.attachment};
 }
 
 }  // namespace
@@ -96,6 +97,15 @@ std::optional<Session> DataTree::find_session(SessionId id) const {
   const SessionRecord* record = std::as_const(state_->tree).sessions().find(id);
   if (record == nullptr) return std::nullopt;
   return session_of(*record);
+}
+
+bool DataTree::has_session(SessionId id) const {
+  return std::as_const(state_->tree).sessions().find(id) != nullptr;
+}
+
+std::uint32_t DataTree::attachment_of(SessionId id) const {
+  const SessionRecord* record = std::as_const(state_->tree).sessions().find(id);
+  return record == nullptr ? 0 : record->attachment;
 }
 
 std::vector<Session> DataTree::sessions() const {

@@ -37,6 +37,8 @@ struct Session {
   std::uint32_t timeout_ms = 0;
   std::string owner;
   std::uint32_t ephemerals = 0;  // how many it owns
+  std::string_view password;     // valid until the next apply()
+  std::uint32_t attachment = 0;  // how often a client has attached to it again
 };
 
 struct ApplyResult {
@@ -67,6 +69,9 @@ class DataTree {
   [[nodiscard]] bool is_ancestor(Ino ancestor, Ino ino) const;
 
   [[nodiscard]] std::optional<Session> find_session(SessionId id) const;
+  [[nodiscard]] bool has_session(SessionId id) const;
+  // 0 if there is no such session.
+  [[nodiscard]] std::uint32_t attachment_of(SessionId id) const;
   // In the order of ids.
   [[nodiscard]] std::vector<Session> sessions() const;
   [[nodiscard]] std::size_t session_count() const;

@@ -18,7 +18,11 @@ std::uint64_t checksum_of(const std::array<std::uint64_t, N>& fields) {
 }
 
 std::uint64_t checksum_of(const SessionRecord& session) {
-  return checksum_of<3>({session.id.value, session.timeout_ms, checksum64(session.owner)});
+  const std::uint64_t base =
+      checksum_of<3>({session.id.value, session.timeout_ms, checksum64(session.owner)});
+  // As it always was where there is neither: snapshots hold digests.
+  if (session.password.empty() && session.attachment == 0) return base;
+  return checksum_of<3>({base, checksum64(session.password), session.attachment});
 }
 
 std::uint64_t checksum_of(SessionId session, Xid xid, const Outcome& outcome) {
@@ -59,13 +63,35 @@ std::vector<const SessionRecord*> SessionTable::all() const {
   return result;
 }
 
-void SessionTable::add(SessionId id, std::uint32_t timeout_ms, const std::string& owner) {
+void SessionTable::add(SessionId id,
+                       std::uint32_t timeout_ms,
+                       const std::string& owner,
+                       const std::string& password) {
   const auto [it, added] = sessions_.try_emplace(id);
   ZKFS_CHECK(added, "session {:#x} exists", id);
   it->second.id = id;
   it->second.timeout_ms = timeout_ms;
   it->second.owner = owner;
+  it->second.password = password;
   digest_ += checksum_of(it->second);
+}
+
+std::uint32_t SessionTable::attach(SessionId id, std::uint32_t timeout_ms) {
+  const auto it = sessions_.find(id);
+  ZKFS_CHECK(it != sessions_.end(), "no session {:#x}", id);
+  SessionRecord& session = it->second;
+  forget_below(session, Xid{~std::uint64_t{0}});
+  digest_ -= checksum_of(session);
+  session.timeout_ms = timeout_ms;
+  session.attachment += 1;
+  digest_ += checksum_of(session);
+  return session.attachment;
+}
+
+void SessionTable::restore_attachment(SessionRecord& session, std::uint32_t attachment) {
+  digest_ -= checksum_of(session);
+  session.attachment = attachment;
+  digest_ += checksum_of(session);
 }
 
 void SessionTable::remove(SessionId id) {

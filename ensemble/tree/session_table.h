@@ -20,6 +20,8 @@ struct SessionRecord {
   SessionId id;
   std::uint32_t timeout_ms = 0;
   std::string owner;
+  std::string password;
+  std::uint32_t attachment = 0;
   SlotList ephemerals;  // in the order of creation, which is that of the numbers
   std::map<Xid, Outcome> outcomes;
 };
@@ -35,7 +37,14 @@ class SessionTable {
   [[nodiscard]] std::size_t size() const { return sessions_.size(); }
 
   // Requires: no session with this id.
-  void add(SessionId id, std::uint32_t timeout_ms, const std::string& owner);
+  void add(SessionId id,
+           std::uint32_t timeout_ms,
+           const std::string& owner,
+           const std::string& password);
+  // As AttachSessionTxn has it; returns the new attachment. Requires: it exists.
+  std::uint32_t attach(SessionId id, std::uint32_t timeout_ms);
+  // Of a session that a snapshot holds.
+  void restore_attachment(SessionRecord& session, std::uint32_t attachment);
   // Forgets the session and its outcomes. Requires: it owns no ephemerals.
   void remove(SessionId id);
   // Keeps the outcome of request `xid`.

@@ -29,6 +29,8 @@ std::size_t write(const SessionRecord& session, proto::SnapshotSession& out) {
   out.set_id(session.id.value);
   out.set_timeout_ms(session.timeout_ms);
   out.set_owner(session.owner);
+  out.set_password(session.password);
+  out.set_attachment(session.attachment);
   for (const auto& [xid, outcome] : session.outcomes) {
     proto::SnapshotOutcome& to = *out.add_outcomes();
     write(outcome, to);
@@ -91,7 +93,8 @@ std::size_t write(const Node& node, Ino parent, proto::SnapshotZnodes& out) {
   out.add_aversion(node.aversion);
   out.add_create_counter(node.create_counter);
   out.add_form(static_cast<std::uint32_t>(node.type) | static_cast<std::uint32_t>(node.kind) << 2U |
-               static_cast<std::uint32_t>(node.executable) << 4U);
+               static_cast<std::uint32_t>(node.executable) << 4U |
+               static_cast<std::uint32_t>(node.data.is_null()) << 5U);
   out.add_owner_or_ttl(node.owner_or_ttl);
   return kRowBytes + name.size() + node.data.size();
 }

@@ -148,8 +148,9 @@ Expected<void> SnapshotLoader::State::add_header() {
 Expected<void> SnapshotLoader::State::add_session(const proto::SnapshotSession& from) {
   const SessionId id{from.id()};
   if (!id || tree.sessions().find(id) != nullptr) return problem("session {} comes twice", id);
-  tree.sessions().add(id, from.timeout_ms(), from.owner());
+  tree.sessions().add(id, from.timeout_ms(), from.owner(), from.password());
   SessionRecord& session = *tree.sessions().find(id);
+  tree.sessions().restore_attachment(session, from.attachment());
   for (const proto::SnapshotOutcome& kept : from.outcomes()) {
     Outcome outcome;
     if (!read(kept, 2, outcome)) return problem("session {}: an outcome nests too deep", id);
@@ -234,12 +235,12 @@ Expected<void> SnapshotLoader::State::add_znodes(const proto::SnapshotZnodes& z)
     tree.prefetch(Ino{z.ino(std::min(i + static_cast<int>(kAhead), z.ino_size() - 1))});
     Node node;
     read_row(z, i, node);
-    if (z.form(i) > 31) return problem("znode {} has a form {}", node.ino, z.form(i));
+    if (z.form(i) > 63) return problem("znode {} has a form {}", node.ino, z.form(i));
     ZKFS_TRY(check_row(node, name, parent));
     if (!take_acl(z.acl(i), node))
       return problem("znode {}: ACL {} is missing", node.ino, z.acl(i));
     node.name = NodeName(name);
-    node.data = Blob(bytes);
+    node.data = (z.form(i) & 32U) != 0 ? Blob::null() : Blob(bytes);
     const Ino ino = node.ino;
     places.push_back({ino, parent, tree.add(std::move(node)), kNoSlot});
   }

@@ -32,6 +32,11 @@ std::uint64_t checksum(const std::array<std::uint64_t, N>& fields) {
   return checksum64({reinterpret_cast<const char*>(fields.data()), sizeof fields});
 }
 
+// Absent is not empty.
+std::uint64_t checksum_of_data(const Blob& data) {
+  return data.is_null() ? 1 : checksum64(data.view());
+}
+
 std::int32_t cversion_of(const Node& node) {
   return static_cast<std::int32_t>(2U * static_cast<std::uint32_t>(node.create_counter) -
                                    node.num_children);
@@ -157,7 +162,7 @@ Slot TreeState::add(Node&& node) {
   const Slot slot = pool_.allocate();
   Node& added = pool_[slot] = std::move(node);
   added.touched = true;
-  added.data_checksum = checksum64(added.data.view());
+  added.data_checksum = checksum_of_data(added.data);
   touched_.push_back(slot);
   by_ino_.insert(hash_of(added.ino), slot, [this](Slot s) { return ino_hash(s); });
   ++node_count_;
@@ -215,7 +220,7 @@ void TreeState::set_data(Slot slot, Blob data) {
   Node& node = touch(slot);
   data_bytes_ += data.size();
   data_bytes_ -= node.data.size();
-  node.data_checksum = checksum64(data.view());
+  node.data_checksum = checksum_of_data(data);
   node.data = std::move(data);
 }
 

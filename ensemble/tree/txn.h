@@ -103,6 +103,16 @@ struct CreateSessionTxn {
   SessionId session;
   std::uint32_t timeout_ms = 0;
   std::string owner;  // who it is for, as a person would want it: "node 2 mount /zk"
+  std::string
+      password{};  // what a client must show to attach to it; empty: it cannot be attached to
+};
+
+// A client of the session is on another connection now: its attachment, counted from 0, rises by
+// one, and it has another timeout. The outcomes kept for its requests go: nobody is left to ask.
+// Outcome::version is the new attachment. Requires: the session exists.
+struct AttachSessionTxn {
+  SessionId session;
+  std::uint32_t timeout_ms = 0;
 };
 
 // Removes the session and, with this one zxid, the ephemerals listed: all it owns at this point of
@@ -180,6 +190,7 @@ using TxnBody = std::variant<CreateTxn,
                              SetAttributesTxn,
                              RenameTxn,
                              CreateSessionTxn,
+                             AttachSessionTxn,
                              CloseSessionTxn,
                              MultiTxn,
                              ErrorTxn,

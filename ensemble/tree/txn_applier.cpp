@@ -288,9 +288,16 @@ Outcome TxnApplier::replace_leaf(Slot source, Slot target) {
 
 Outcome TxnApplier::operator()(const CreateSessionTxn& txn) {
   ZKFS_CHECK(txn.session, "txn {}: session 0", zxid_);
-  tree_.sessions().add(txn.session, txn.timeout_ms, txn.owner);
+  tree_.sessions().add(txn.session, txn.timeout_ms, txn.owner, txn.password);
   Outcome outcome;
   outcome.zxid = zxid_;
+  return outcome;
+}
+
+Outcome TxnApplier::operator()(const AttachSessionTxn& txn) {
+  Outcome outcome;
+  outcome.zxid = zxid_;
+  outcome.version = static_cast<std::int32_t>(tree_.sessions().attach(txn.session, txn.timeout_ms));
   return outcome;
 }
 

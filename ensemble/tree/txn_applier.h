@@ -30,6 +30,7 @@ class TxnApplier {
   Outcome operator()(const RenameTxn& txn);
   Outcome operator()(const CheckTxn& txn);
   Outcome operator()(const CreateSessionTxn& txn);
+  Outcome operator()(const AttachSessionTxn& txn);
   Outcome operator()(const CloseSessionTxn& txn);
   Outcome operator()(const MultiTxn& txn);
   Outcome operator()(const ErrorTxn& txn);

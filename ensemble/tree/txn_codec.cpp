@@ -34,6 +34,7 @@ void write(const CreateTxn& txn, proto::CreateTxn& out) {
   out.set_name(txn.name);
   out.set_ino(txn.ino.value);
   write_bytes(txn.data, *out.mutable_data());
+  out.set_null_data(txn.data.is_null());
   write(txn.acl, *out.mutable_acl());
   out.set_type(static_cast<std::uint32_t>(txn.type));
   out.set_kind(static_cast<std::uint32_t>(txn.kind));
@@ -50,6 +51,7 @@ template <typename SetOrAppend>
 void write(const SetOrAppend& txn, proto::DataTxn& out) {
   out.set_ino(txn.ino.value);
   write_bytes(txn.data, *out.mutable_data());
+  out.set_null_data(txn.data.is_null());
 }
 
 void write(const SetAclTxn& txn, proto::SetAclTxn& out) {
@@ -111,6 +113,12 @@ struct TxnWriter : BodyWriter<proto::Txn> {
     to.set_session(txn.session.value);
     to.set_timeout_ms(txn.timeout_ms);
     to.set_owner(txn.owner);
+    to.set_password(txn.password);
+  }
+
+  void operator()(const AttachSessionTxn& txn) {
+    out.mutable_attach_session()->set_session(txn.session.value);
+    out.mutable_attach_session()->set_timeout_ms(txn.timeout_ms);
   }
 
   void operator()(const CloseSessionTxn& txn) {
@@ -164,6 +172,10 @@ struct TxnWriter : BodyWriter<proto::Txn> {
 
 // --- from protobuf; false: a value that this version does not know ---
 
+Blob read_data(const auto& from) {
+  return from.null_data() ? Blob::null() : Blob(from.data());
+}
+
 template <typename Enum>
 bool read_enum(std::uint32_t value, Enum last, Enum& out) {
   if (value > static_cast<std::uint32_t>(last)) return false;
@@ -182,7 +194,7 @@ bool read(const proto::CreateTxn& from, CreateTxn& txn) {
   txn.parent = Ino{from.parent()};
   txn.name = from.name();
   txn.ino = Ino{from.ino()};
-  txn.data = Blob(from.data());
+  txn.data = read_data(from);
   txn.executable = from.executable();
   txn.owner = SessionId{from.owner()};
   txn.ttl_ms = from.ttl_ms();
@@ -199,7 +211,7 @@ bool read(const proto::DeleteTxn& from, DeleteTxn& txn) {
 template <typename SetOrAppend>
 bool read(const proto::DataTxn& from, SetOrAppend& txn) {
   txn.ino = Ino{from.ino()};
-  txn.data = Blob(from.data());
+  txn.data = read_data(from);
   return true;
 }
 
@@ -267,6 +279,13 @@ bool read(const proto::CreateSessionTxn& from, CreateSessionTxn& txn) {
   txn.session = SessionId{from.session()};
   txn.timeout_ms = from.timeout_ms();
   txn.owner = from.owner();
+  txn.password = from.password();
+  return true;
+}
+
+bool read(const proto::AttachSessionTxn& from, AttachSessionTxn& txn) {
+  txn.session = SessionId{from.session()};
+  txn.timeout_ms = from.timeout_ms();
   return true;
 }
 
@@ -314,6 +333,8 @@ bool read(const proto::Txn& from, Txn& txn) {
   switch (from.body_case()) {
     case proto::Txn::kCreateSession:
       return read(from.create_session(), txn.body.emplace<CreateSessionTxn>());
+    case proto::Txn::kAttachSession:
+      return read(from.attach_session(), txn.body.emplace<AttachSessionTxn>());
     case proto::Txn::kCloseSession:
       return read(from.close_session(), txn.body.emplace<CloseSessionTxn>());
     case proto::Txn::kMulti:

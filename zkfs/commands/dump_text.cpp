@@ -82,6 +82,10 @@ std::string text(const tree::CloseSessionTxn& txn) {
   return txn.ephemerals.empty() ? line + "none" : line;
 }
 
+std::string text(const tree::AttachSessionTxn& txn) {
+  return fmt::format("attach session={:#x} timeout={}ms", txn.session, txn.timeout_ms);
+}
+
 std::string text(const tree::ErrorTxn& txn) {
   return fmt::format("error {}", to_string(txn.error));
 }
