@@ -271,11 +271,6 @@ Expected<Config> load_config(const ConfigSource& source) {
   ZKFS_TRY(settle_directories(draft, source));
   ZKFS_TRY(settle_times(draft));
   ZKFS_TRY(settle_ensemble(draft, source));
-  if (draft.config.client_port != 0)
-    remark(draft, false,
-           fmt::format("clientPort={}: this release has no port for ZooKeeper clients; nothing "
-                       "listens there",
-                       draft.config.client_port));
   return std::move(draft.config);
 }
 

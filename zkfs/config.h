@@ -15,6 +15,7 @@
 #include "ensemble/base/clock.h"
 #include "ensemble/base/error.h"
 #include "ensemble/base/ids.h"
+#include "ensemble/base/limits.h"
 #include "zkfs/server_line.h"
 
 namespace zkfs {
@@ -47,8 +48,32 @@ struct Config {
   Millis purge_interval{0};  // 0: never
 
   bool listen_on_all_addresses = false;
-  std::uint16_t client_port = 0;  // remembered for a later release; nothing listens there
-  std::string client_address;
+
+  // ZooKeeper's clients.
+  std::uint16_t client_port = 0;              // 0: they are not served
+  std::string client_address;                 // empty: all
+  std::uint32_t client_connections_max = 60;  // of one address; 0: no limit
+  std::uint32_t connections_max = 0;          // of all; 0: no limit
+  std::uint64_t frame_bytes_max = limits::kFrameBytesMax;
+  std::uint32_t outstanding_max = 1'000;
+  bool read_only_mode = false;
+  bool local_sessions = false;
+  bool local_sessions_upgrading = false;
+  bool extended_types = true;  // TTL znodes; the mount makes them in any case
+  bool skip_acl = false;
+  bool enforce_quota = false;
+  std::string super_digest;
+  Millis reap_interval{1'000};  // between two looks for containers and TTL znodes to delete
+
+  // Administrators.
+  std::string word_whitelist = "srvr";  // four-letter words, separated by commas; * for all
+  bool admin_server = false;            // HTTP
+  std::string admin_address = "0.0.0.0";
+  std::uint16_t admin_port = 8'080;
+  std::string admin_url = "/commands";
+  Millis admin_idle_timeout{30'000};
+  std::uint16_t metrics_port = 0;  // metricsProvider.httpPort; 0: none
+  std::string metrics_address = "0.0.0.0";
 
   std::vector<Remark> remarks;
 };

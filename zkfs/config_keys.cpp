@@ -146,6 +146,35 @@ Expected<void> take_client_address(ConfigDraft& draft, std::string_view value) {
   return {};
 }
 
+// ZooKeeper's clients may be set to more; a value here has a bound of its own.
+Expected<void> take_frame_bytes(ConfigDraft& draft, std::string_view value) {
+  std::uint64_t& bytes = draft.config.frame_bytes_max;
+  ZKFS_TRY(set_number(bytes, value, {.low = 1'024}));
+  if (bytes <= limits::kFrameBytesMax) return {};
+  Remark remark;
+  remark.warning = true;
+  remark.text = fmt::format(
+      "jute.maxbuffer={} is more than there is here: requests may have {} "
+      "bytes",
+      bytes, limits::kFrameBytesMax);
+  draft.config.remarks.push_back(std::move(remark));
+  bytes = limits::kFrameBytesMax;
+  return {};
+}
+
+Expected<void> take_super_digest(ConfigDraft& draft, std::string_view value) {
+  if (!value.starts_with("super:") || value.size() == 6)
+    return problem("give super:HASH, as digest authentication makes it of super:PASSWORD");
+  draft.config.super_digest = value;
+  return {};
+}
+
+Expected<void> take_admin_url(ConfigDraft& draft, std::string_view value) {
+  if (!value.starts_with('/')) return problem("give a path that begins with /");
+  draft.config.admin_url = value;
+  return {};
+}
+
 using Draft = ConfigDraft;
 using Text = std::string_view;
 
@@ -189,6 +218,46 @@ constexpr Key kKeys[] = {
        return set_number(d.config.client_port, v, {.low = 1, .high = 65'535});
      }},
     {"clientPortAddress", take_client_address},
+    {"maxClientCnxns",
+     [](Draft& d, Text v) { return set_number(d.config.client_connections_max, v, {.low = 0}); }},
+    {"maxCnxns",
+     [](Draft& d, Text v) { return set_number(d.config.connections_max, v, {.low = 0}); }},
+    {"jute.maxbuffer", take_frame_bytes},
+    {"globalOutstandingLimit",
+     [](Draft& d, Text v) { return set_number(d.config.outstanding_max, v, {}); }},
+    {"readonlymode.enabled", [](Draft& d, Text v) { return set_bool(d.config.read_only_mode, v); }},
+    {"localSessionsEnabled", [](Draft& d, Text v) { return set_bool(d.config.local_sessions, v); }},
+    {"localSessionsUpgradingEnabled",
+     [](Draft& d, Text v) { return set_bool(d.config.local_sessions_upgrading, v); }},
+    {"extendedTypesEnabled", [](Draft& d, Text v) { return set_bool(d.config.extended_types, v); }},
+    {"skipACL", [](Draft& d, Text v) { return set_bool(d.config.skip_acl, v); }},
+    {"enforceQuota", [](Draft& d, Text v) { return set_bool(d.config.enforce_quota, v); }},
+    {"DigestAuthenticationProvider.superDigest", take_super_digest},
+    {"znode.container.checkIntervalMs",
+     [](Draft& d, Text v) { return set_millis(d.config.reap_interval, v, kMillis); }},
+    {"4lw.commands.whitelist",
+     [](Draft& d, Text v) {
+       d.config.word_whitelist = v;
+       return Expected<void>{};
+     }},
+    {"admin.enableServer", [](Draft& d, Text v) { return set_bool(d.config.admin_server, v); }},
+    {"admin.serverAddress",
+     [](Draft& d, Text v) {
+       d.config.admin_address = v;
+       return Expected<void>{};
+     }},
+    {"admin.serverPort",
+     [](Draft& d, Text v) { return set_number(d.config.admin_port, v, {.high = 65'535}); }},
+    {"admin.commandURL", take_admin_url},
+    {"admin.idleTimeout",
+     [](Draft& d, Text v) { return set_millis(d.config.admin_idle_timeout, v, kMillis); }},
+    {"metricsProvider.httpPort",
+     [](Draft& d, Text v) { return set_number(d.config.metrics_port, v, {.high = 65'535}); }},
+    {"metricsProvider.httpHost",
+     [](Draft& d, Text v) {
+       d.config.metrics_address = v;
+       return Expected<void>{};
+     }},
     {"electionAlg", take_election_algorithm},
     {"forceSync", take_force_sync},
     {"peerType", take_peer_type},
@@ -203,7 +272,6 @@ constexpr std::array<std::string_view, 5> kProtection{
 // Known to ZooKeeper 3.5 to 3.10, without a meaning here. A name that ends in a dot stands for all
 // that begin so.
 constexpr std::string_view kNotApplicable[] = {
-    "4lw.commands.whitelist",
     "DigestAuthenticationProvider.",
     "X509AuthenticationProvider.",
     "admin.",
@@ -221,25 +289,17 @@ constexpr std::string_view kNotApplicable[] = {
     "digest.enabled",
     "electionPortBindRetry",
     "enforce.auth.schemes",
-    "enforceQuota",
-    "extendedTypesEnabled",
     "fastleader.",
     "fips-mode",
     "flushDelay",
     "fsync.warningthresholdms",
-    "globalOutstandingLimit",
-    "jute.maxbuffer",
     "kerberos.",
     "largeRequestMaxBytes",
     "largeRequestThreshold",
     "leader.",
     "leaderServes",
     "learner.",
-    "localSessionsEnabled",
-    "localSessionsUpgradingEnabled",
     "maxBatchSize",
-    "maxClientCnxns",
-    "maxCnxns",
     "maxTimeToWaitForEpoch",
     "metricsProvider.",
     "multiAddress.",
@@ -249,7 +309,6 @@ constexpr std::string_view kNotApplicable[] = {
     "portUnification",
     "quorum.",
     "quorumCnxnTimeoutMs",
-    "readonlymode.enabled",
     "reconfigEnabled",
     "request_throttle_",
     "requireClientAuthScheme",
@@ -258,7 +317,6 @@ constexpr std::string_view kNotApplicable[] = {
     "serializeLastProcessedZxid.enabled",
     "serverCnxnFactory",
     "sessionRequireClientSASLAuth",
-    "skipACL",
     "snapshot.",
     "snapshotSizeFactor",
     "ssl.",

@@ -44,6 +44,29 @@ std::string config_text(const Config& config) {
   line("quorumListenOnAllIPs", config.listen_on_all_addresses);
   if (config.client_port != 0) line("clientPort", config.client_port);
   if (!config.client_address.empty()) line("clientPortAddress", config.client_address);
+  line("maxClientCnxns", config.client_connections_max);
+  line("maxCnxns", config.connections_max);
+  line("jute.maxbuffer", config.frame_bytes_max);
+  line("globalOutstandingLimit", config.outstanding_max);
+  line("readonlymode.enabled", config.read_only_mode);
+  line("localSessionsEnabled", config.local_sessions);
+  line("localSessionsUpgradingEnabled", config.local_sessions_upgrading);
+  line("extendedTypesEnabled", config.extended_types);
+  line("skipACL", config.skip_acl);
+  line("enforceQuota", config.enforce_quota);
+  line("znode.container.checkIntervalMs", config.reap_interval.count());
+  line("4lw.commands.whitelist", config.word_whitelist);
+  line("admin.enableServer", config.admin_server);
+  if (config.admin_server) {
+    line("admin.serverAddress", config.admin_address);
+    line("admin.serverPort", config.admin_port);
+    line("admin.commandURL", config.admin_url);
+    line("admin.idleTimeout", config.admin_idle_timeout.count());
+  }
+  if (config.metrics_port != 0) {
+    line("metricsProvider.httpHost", config.metrics_address);
+    line("metricsProvider.httpPort", config.metrics_port);
+  }
   for (const ServerLine& server : config.servers) {
     line(fmt::format("server.{}", server.id), text_of(server));
   }

@@ -49,6 +49,16 @@ inline constexpr std::size_t kPeerQueueBytesMax = 128 * 1024 * 1024;
 // One message between peers.
 inline constexpr std::size_t kPeerMessageBytesMax = 8 * 1024 * 1024;
 
+// A ZooKeeper client's connection. Requests are taken while less than this waits to be written to
+// it ...
+inline constexpr std::size_t kClientOutputWantedMax = 1024 * 1024;
+// ... and it is cut off when events have made it this much.
+inline constexpr std::size_t kClientOutputBytesMax = 16 * 1024 * 1024;
+// What an empty output buffer may keep of its memory.
+inline constexpr std::size_t kClientOutputKept = 16 * 1024;
+// Frames of reads that wait for the writes before them.
+inline constexpr std::size_t kClientUnstartedBytesMax = 1024 * 1024;
+
 // Changes waiting to be replayed as inotify events; beyond it they merge per path, then the oldest
 // go and are counted.
 inline constexpr std::size_t kReplayQueueMax = 65'536;

@@ -26,7 +26,8 @@ void check_failed(const char* file, int line, const char* condition, const std::
 namespace zkfs::log {
 namespace {
 
-constexpr std::array<const char*, 6> kRooms{"zab", "server", "storage", "peer", "mount", "zkfs"};
+constexpr std::array<const char*, 8> kRooms{"zab",         "server", "storage", "peer",
+                                            "client_port", "admin",  "mount",   "zkfs"};
 constexpr std::array<std::string_view, 5> kLevels{"debug", "info", "warn", "error", "off"};
 
 std::atomic<Level> current_level{Level::kInfo};

@@ -14,7 +14,7 @@ namespace zkfs::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError, kOff };
 // One per directory that logs, spelt as the directory.
-enum class Room { zab, server, storage, peer, mount, zkfs };
+enum class Room { zab, server, storage, peer, client_port, admin, mount, zkfs };
 
 // The least level that is written. Starts at kInfo.
 void set_level(Level level);

@@ -22,8 +22,8 @@ namespace zkfs::server {
 struct AppliedTxn {
   Zxid zxid;
   SessionId session;  // who asked; 0: the leader itself
-  // Asked through this very member by a session of its own (the kernel already knows of it, if the
-  // mount asked).
+  // Asked through this very member by a session of its own, not a client's (the kernel already
+  // knows of it, if the mount asked).
   bool local = false;
   std::span<const tree::Change> changes;
 };

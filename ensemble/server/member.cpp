@@ -345,11 +345,17 @@ void Member::State::apply(const Entry& entry) {
   ++txns_since_snapshot;
   // Whoever watches hears of it before whoever asked (reference/zookeeper.md 4.3).
   if (!result.changes.empty()) {
-    const AppliedTxn applied{entry.zxid, txn->session, requests.is_local(txn->session),
+    const AppliedTxn applied{entry.zxid, txn->session, requests.is_own(txn->session),
                              result.changes};
     for (auto* subscriber : subscribers) subscriber->applied(applied);
   }
-  requests.decided(txn->session, txn->xid, result.outcome, due);
+  if (auto answered = requests.decided(txn->session, txn->xid, result.outcome)) {
+    if (answered->at_once) {
+      answered->done(answered->outcome);
+    } else {
+      due.push_back(std::move(*answered));
+    }
+  }
   track_sessions(*txn);
   answer_syncs();
 }
@@ -357,6 +363,9 @@ void Member::State::apply(const Entry& entry) {
 void Member::State::track_sessions(const tree::Txn& txn) {
   if (const auto* created = std::get_if<tree::CreateSessionTxn>(&txn.body)) {
     if (leading) leading->sessions.add(created->session, created->timeout_ms, now.monotonic);
+  } else if (const auto* attached = std::get_if<tree::AttachSessionTxn>(&txn.body)) {
+    if (leading) leading->sessions.add(attached->session, attached->timeout_ms, now.monotonic);
+    requests.session_attached(attached->session, tree->attachment_of(attached->session));
   } else if (const auto* closed = std::get_if<tree::CloseSessionTxn>(&txn.body)) {
     if (leading) leading->sessions.remove(closed->session);
     ZKFS_LOG_INFO(server, "session {:#x} closed, ephemerals={}", closed->session.value,
@@ -393,7 +402,7 @@ SessionId Member::State::new_session_id() {
 void Member::State::touch_sessions() {
   if (!active || !zab.active() || now.monotonic < touch_at) return;
   touch_at = now.monotonic + config.touch_interval;
-  auto sessions = requests.sessions();
+  auto sessions = requests.take_touched();
   if (leading) {
     for (const auto session : sessions) leading->sessions.touch(session, now.monotonic);
     note_space(config.zab.self, low_space);
@@ -554,9 +563,7 @@ SessionId Member::open_session(std::uint32_t timeout_ms,
                                std::string owner,
                                Completion opened,
                                std::function<void()> lost) {
-  const auto& config = state_->config;
-  const auto timeout =
-      std::clamp(timeout_ms, config.session_timeout_min_ms, config.session_timeout_max_ms);
+  const auto timeout = negotiated(timeout_ms);
   const SessionId id = state_->new_session_id();
   state_->requests.open_session(id, timeout, std::move(lost));
   submit(id, Identity{}, CreateSessionRequest{timeout, std::move(owner)}, std::move(opened));
@@ -615,6 +622,45 @@ std::uint64_t Member::sync(SyncCompletion done) {
   state_->unsent_syncs.push_back(ticket);
   state_->dirty();
   return ticket;
+}
+
+SessionId Member::new_session_id() {
+  return state_->new_session_id();
+}
+
+std::uint32_t Member::negotiated(std::int64_t timeout_ms) const {
+  const auto& config = state_->config;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+      timeout_ms, config.session_timeout_min_ms, config.session_timeout_max_ms));
+}
+
+void Member::open_client_session(NewSession session,
+                                 Completion opened,
+                                 std::function<void()> lost) {
+  state_->requests.open_client_session(session.id, session.timeout_ms, std::move(lost));
+  submit(session.id, Identity{},
+         CreateSessionRequest{session.timeout_ms, std::move(session.owner),
+                              std::move(session.password)},
+         std::move(opened));
+}
+
+void Member::attach_session(SessionId session,
+                            std::uint32_t timeout_ms,
+                            std::string password,
+                            Completion attached,
+                            std::function<void()> lost) {
+  const Xid xid{kAttachXid | state_->random.next() >> 1U};
+  state_->requests.attach_session(session, timeout_ms, xid, std::move(lost));
+  submit(session, Identity{}, AttachSessionRequest{timeout_ms, std::move(password)},
+         std::move(attached));
+}
+
+void Member::detach_session(SessionId session) {
+  state_->requests.detach_session(session);
+}
+
+void Member::touch(SessionId session) {
+  state_->requests.touch(session);
 }
 
 const tree::DataTree& Member::tree() const {

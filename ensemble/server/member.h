@@ -32,7 +32,7 @@
 #include "ensemble/base/clock.h"
 #include "ensemble/base/error.h"
 #include "ensemble/base/ids.h"
-#include "ensemble/server/door.h"
+#include "ensemble/server/client_door.h"
 #include "ensemble/server/request.h"
 #include "ensemble/storage/storage_port.h"
 #include "ensemble/tree/data_tree.h"
@@ -65,7 +65,7 @@ struct MemberConfig {
   std::uint64_t seed = 0;          // of the machine's randomness
 };
 
-class Member final : public Door {
+class Member final : public ClientDoor {
  public:
   // `tree` and `recovered` are what recover() made of the data directory.
   Member(MemberConfig config,
@@ -121,6 +121,20 @@ class Member final : public Door {
   [[nodiscard]] std::optional<Instant> quorum_lost_since() const override;
   void subscribe(ChangeSubscriber* subscriber) override;
   void unsubscribe(ChangeSubscriber* subscriber) override;
+
+  // --- the client port (documented in client_door.h) ---
+  SessionId new_session_id() override;
+  [[nodiscard]] std::uint32_t negotiated(std::int64_t timeout_ms) const override;
+  void open_client_session(NewSession session,
+                           Completion opened,
+                           std::function<void()> lost) override;
+  void attach_session(SessionId session,
+                      std::uint32_t timeout_ms,
+                      std::string password,
+                      Completion attached,
+                      std::function<void()> lost) override;
+  void detach_session(SessionId session) override;
+  void touch(SessionId session) override;
 
  private:
   struct State;

@@ -41,9 +41,55 @@ void RequestTable::check_resumed(const tree::DataTree& tree) {
   for (const SessionId id : gone) session_closed(id);
 }
 
-std::vector<SessionId> RequestTable::sessions() const {
+void RequestTable::open_client_session(SessionId id,
+                                       std::uint32_t timeout_ms,
+                                       std::function<void()> lost) {
+  open_session(id, timeout_ms, std::move(lost));
+  sessions_.at(id).of_client = true;
+}
+
+void RequestTable::attach_session(SessionId id,
+                                  std::uint32_t timeout_ms,
+                                  Xid xid,
+                                  std::function<void()> lost) {
+  open_client_session(id, timeout_ms, std::move(lost));
+  Local& local = sessions_.at(id);
+  local.create_sent = true;
+  local.attaching = xid;
+}
+
+void RequestTable::detach_session(SessionId id) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  for (const Xid xid : it->second.waiting) {
+    const auto ticket = tickets_.find({id, xid});
+    pending_.erase(ticket->second);
+    tickets_.erase(ticket);
+  }
+  sessions_.erase(it);
+}
+
+void RequestTable::session_attached(SessionId id, std::uint32_t attachment) {
+  const auto it = sessions_.find(id);
+  // Who is still attaching comes later in the order, and will have it then.
+  if (it == sessions_.end() || it->second.attaching) return;
+  if (attachment_of(Xid{it->second.next_xid}) == attachment) return;
+  const auto lost = std::move(it->second.lost);
+  detach_session(id);
+  if (lost) lost();
+}
+
+void RequestTable::touch(SessionId id) {
+  const auto it = sessions_.find(id);
+  if (it != sessions_.end()) it->second.touched = true;
+}
+
+std::vector<SessionId> RequestTable::take_touched() {
   std::vector<SessionId> result;
-  for (const auto& [id, local] : sessions_) result.push_back(id);
+  for (auto& [id, local] : sessions_) {
+    if (local.attaching || (local.of_client && !std::exchange(local.touched, false))) continue;
+    result.push_back(id);
+  }
   return result;
 }
 
@@ -56,7 +102,8 @@ std::uint64_t RequestTable::add(std::uint64_t ticket,
   ZKFS_CHECK(it != sessions_.end(), "a request of session {} that was not opened here", session);
   Local& local = it->second;
   if (std::holds_alternative<CloseSessionRequest>(operation)) local.closing = true;
-  const Xid xid{local.next_xid++};
+  const bool attaches = std::holds_alternative<AttachSessionRequest>(operation);
+  const Xid xid = attaches ? *local.attaching : Xid{local.next_xid++};
   local.waiting.insert(xid);
   tickets_[{session, xid}] = ticket;
   pending_.emplace(
@@ -73,8 +120,7 @@ bool RequestTable::forget(std::uint64_t ticket) {
     it->second.done = [](const tree::Outcome&) {};
     return true;
   }
-  std::vector<Due> due;
-  finish(it, {}, due);
+  finish(it, {});
   return true;
 }
 
@@ -88,7 +134,9 @@ std::vector<Request> RequestTable::take_unsent() {
     pending.ever_sent = true;
     Local& local = sessions_.at(pending.session);
     if (std::holds_alternative<CreateSessionRequest>(pending.operation)) local.create_sent = true;
-    const Xid first = *local.waiting.begin();
+    // To attach twice does no harm, so nobody need remember that it was done.
+    const bool attaches = std::holds_alternative<AttachSessionRequest>(pending.operation);
+    const Xid first = attaches ? Xid{} : *local.waiting.begin();
     result.push_back(
         Request{pending.session, pending.xid, first, pending.identity, pending.operation});
   }
@@ -103,27 +151,36 @@ void RequestTable::resend_all() {
   }
 }
 
-RequestTable::PendingMap::iterator RequestTable::finish(PendingMap::iterator it,
-                                                        tree::Outcome outcome,
-                                                        std::vector<Due>& due) {
+RequestTable::Due RequestTable::finish(PendingMap::iterator it, tree::Outcome outcome) {
   Pending& pending = it->second;
   tickets_.erase({pending.session, pending.xid});
-  if (const auto local = sessions_.find(pending.session); local != sessions_.end()) {
-    local->second.waiting.erase(pending.xid);
+  bool at_once = false;
+  if (const auto found = sessions_.find(pending.session); found != sessions_.end()) {
+    Local& local = found->second;
+    at_once = local.of_client;
+    local.waiting.erase(pending.xid);
+    if (local.attaching == pending.xid) {
+      local.attaching.reset();
+      if (outcome.error == Error::kOk) {
+        local.next_xid = first_xid(static_cast<std::uint32_t>(outcome.version)).value;
+      } else {
+        local.closing = true;
+      }
+    }
     // Closed, and the last of its requests answered: nothing of it remains.
-    if (local->second.closing && local->second.waiting.empty()) sessions_.erase(local);
+    if (local.closing && local.waiting.empty()) sessions_.erase(found);
   }
-  due.push_back(Due{std::move(pending.done), std::move(outcome)});
-  return pending_.erase(it);
+  Due due{std::move(pending.done), std::move(outcome), at_once};
+  pending_.erase(it);
+  return due;
 }
 
-void RequestTable::decided(SessionId session,
-                           Xid xid,
-                           const tree::Outcome& outcome,
-                           std::vector<Due>& due) {
+std::optional<RequestTable::Due> RequestTable::decided(SessionId session,
+                                                       Xid xid,
+                                                       const tree::Outcome& outcome) {
   const auto ticket = tickets_.find({session, xid});
-  if (ticket == tickets_.end()) return;
-  finish(pending_.find(ticket->second), outcome, due);
+  if (ticket == tickets_.end()) return std::nullopt;
+  return finish(pending_.find(ticket->second), outcome);
 }
 
 void RequestTable::session_closed(SessionId session) {
@@ -142,18 +199,18 @@ void RequestTable::reconcile(const tree::DataTree& tree, std::vector<Due>& due) 
     const Pending& pending = it->second;
     const bool creates = std::holds_alternative<CreateSessionRequest>(pending.operation);
     if (auto outcome = tree.outcome_of(pending.session, pending.xid)) {
-      it = finish(it, std::move(*outcome), due);
+      due.push_back(finish(it++, std::move(*outcome)));
     } else if (creates && tree.find_session(pending.session)) {
-      it = finish(it, {}, due);
+      due.push_back(finish(it++, {}));
     } else if (tree.find_session(pending.session) || !sessions_.at(pending.session).create_sent) {
       ++it;  // not in this history: will be sent again
     } else if (std::holds_alternative<CloseSessionRequest>(pending.operation)) {
-      it = finish(it, {}, due);  // it is closed
+      due.push_back(finish(it++, {}));  // it is closed
     } else {
       // The session ended in the part of history that the snapshot hides, and its outcomes with it.
       tree::Outcome hidden;
       hidden.error = pending.ever_sent ? Error::kUnknownOutcome : Error::kSessionExpired;
-      it = finish(it, std::move(hidden), due);
+      due.push_back(finish(it++, std::move(hidden)));
     }
   }
   std::vector<SessionId> gone;
@@ -168,7 +225,7 @@ std::vector<RequestTable::Due> RequestTable::drain(Error error) {
   for (auto it = pending_.begin(); it != pending_.end();) {
     tree::Outcome outcome;
     outcome.error = error;
-    it = finish(it, std::move(outcome), due);
+    due.push_back(finish(it++, std::move(outcome)));
   }
   unsent_.clear();
   return due;

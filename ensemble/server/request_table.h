@@ -33,9 +33,21 @@ class RequestTable {
   struct Due {
     Completion done;
     tree::Outcome outcome;
+    // Of a client's session: to be called before the next txn is applied (client_door.h).
+    bool at_once = false;
   };
 
   void open_session(SessionId id, std::uint32_t timeout_ms, std::function<void()> lost);
+
+  // --- sessions of clients (client_door.h) ---
+  void open_client_session(SessionId id, std::uint32_t timeout_ms, std::function<void()> lost);
+  // A session that may exist; it is local once the request to attach, numbered `xid`, is granted.
+  void attach_session(SessionId id, std::uint32_t timeout_ms, Xid xid, std::function<void()> lost);
+  // Drops the session and what it waits for; nobody is told.
+  void detach_session(SessionId id);
+  // Somebody attached to `id`; it is not this server's any more unless it was this server.
+  void session_attached(SessionId id, std::uint32_t attachment);
+  void touch(SessionId id);
 
   // See door.h.
   [[nodiscard]] SessionHandover hand_over(SessionId id) const;
@@ -46,8 +58,14 @@ class RequestTable {
 
   [[nodiscard]] bool is_local(SessionId id) const { return sessions_.contains(id); }
 
-  // All local sessions, for touching.
-  [[nodiscard]] std::vector<SessionId> sessions() const;
+  // Opened here, and not by a client.
+  [[nodiscard]] bool is_own(SessionId id) const {
+    const auto it = sessions_.find(id);
+    return it != sessions_.end() && !it->second.of_client;
+  }
+
+  // Those that live: of the server's own all, of clients those touched since the last call.
+  [[nodiscard]] std::vector<SessionId> take_touched();
 
   // Takes a request in; `session` must be local. Returns its ticket.
   std::uint64_t add(std::uint64_t ticket,
@@ -64,7 +82,8 @@ class RequestTable {
   void resend_all();
 
   // A txn of (session, xid) was applied with this outcome.
-  void decided(SessionId session, Xid xid, const tree::Outcome& outcome, std::vector<Due>& due);
+  // What is due now, if somebody waited for it.
+  std::optional<Due> decided(SessionId session, Xid xid, const tree::Outcome& outcome);
   // The ensemble closed a session. Calls `lost` unless this server asked for it.
   void session_closed(SessionId session);
   // The tree was replaced by a snapshot: what became of each waiting request is looked up there.
@@ -84,6 +103,9 @@ class RequestTable {
     bool create_sent = false;
     bool closing = false;
     bool resumed = false;  // and not yet seen to have lived on
+    bool of_client = false;
+    bool touched = true;           // since the last report
+    std::optional<Xid> attaching;  // the number of the request to attach, until it is decided
     std::uint64_t next_xid = 1;
     std::set<Xid> waiting;
   };
@@ -100,9 +122,7 @@ class RequestTable {
 
   using PendingMap = std::map<std::uint64_t, Pending>;  // by ticket: the order of submission
 
-  PendingMap::iterator finish(PendingMap::iterator it,
-                              tree::Outcome outcome,
-                              std::vector<Due>& due);
+  Due finish(PendingMap::iterator it, tree::Outcome outcome);
 
   std::map<SessionId, Local> sessions_;
   PendingMap pending_;

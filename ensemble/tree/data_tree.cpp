@@ -86,6 +86,36 @@ std::vector<Ino> DataTree::children_of(Ino ino) const {
   return result;
 }
 
+void DataTree::for_each_child(Ino ino,
+                              const std::function<void(std::string_view name)>& visit) const {
+  const TreeState& tree = state_->tree;
+  const Slot slot = tree.find(ino);
+  if (slot == kNoSlot) return;
+  for (Slot child = tree.node(slot).first_child; child != kNoSlot;
+       child = tree.node(child).next_sibling) {
+    visit(tree.node(child).name.view());
+  }
+}
+
+std::uint64_t DataTree::count_beneath(Ino ino) const {
+  const TreeState& tree = state_->tree;
+  const Slot top = tree.find(ino);
+  if (top == kNoSlot) return 0;
+  if (tree.node(top).parent == kNoSlot) return tree.node_count() - 1;
+  std::uint64_t count = 0;
+  // Down to the first child, else on to the next sibling, else up until there is one.
+  for (Slot at = tree.node(top).first_child; at != kNoSlot && at != top;) {
+    ++count;
+    if (tree.node(at).first_child != kNoSlot) {
+      at = tree.node(at).first_child;
+      continue;
+    }
+    while (at != top && tree.node(at).next_sibling == kNoSlot) at = tree.node(at).parent;
+    if (at != top) at = tree.node(at).next_sibling;
+  }
+  return count;
+}
+
 bool DataTree::is_ancestor(Ino ancestor, Ino ino) const {
   const TreeState& tree = state_->tree;
   const Slot above = tree.find(ancestor);

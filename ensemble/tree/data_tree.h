@@ -65,6 +65,10 @@ class DataTree {
   // come first, in the order of numbers (so servers may differ in the order). Empty if there is no
   // such znode.
   [[nodiscard]] std::vector<Ino> children_of(Ino ino) const;
+  // The names of the children, in the same order.
+  void for_each_child(Ino ino, const std::function<void(std::string_view name)>& visit) const;
+  // How many znodes are beneath it. Visits them all.
+  [[nodiscard]] std::uint64_t count_beneath(Ino ino) const;
   // True if `ancestor` is `ino` or above it.
   [[nodiscard]] bool is_ancestor(Ino ancestor, Ino ino) const;
 

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ensemble/client_port/client_port.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include <asio/error.hpp>
+#include <asio/ip/v6_only.hpp>
+#include <asio/post.hpp>
+#include <fmt/format.h>
+
+#include "ensemble/base/check.h"
+#include "ensemble/base/log.h"
+
+namespace zkfs::client_port {
+namespace {
+
+using asio::ip::tcp;
+
+// A connection that does not say what it wants, or does not take its end (ZooKeeper's
+// sessionlessCnxnTimeout).
+constexpr Millis kSilenceMax{10'000};
+constexpr Millis kSweepInterval{500};
+constexpr Millis kPauseAfterError{100};
+// Room for everybody who comes when a server has gone.
+constexpr int kBacklog = 4096;
+
+std::string random_bytes(std::size_t count) {
+  std::string bytes(count, '\0');
+  const auto got = ::getrandom(bytes.data(), bytes.size(), 0);
+  ZKFS_CHECK(got == static_cast<ssize_t>(count), "the kernel gives no random bytes");
+  return bytes;
+}
+
+}  // namespace
+
+ClientPort::ClientPort(asio::io_context& context,
+                       server::ClientDoor& door,
+                       Settings settings,
+                       std::function<Now()> now,
+                       WordAnswerer words)
+    : context_(context),
+      hub_(door, std::move(settings), std::move(now), random_bytes),
+      words_(std::move(words)),
+      pause_(context) {}
+
+ClientPort::~ClientPort() {
+  stop();
+}
+
+Expected<void> ClientPort::listen() {
+  const auto& settings = hub_.settings();
+  if (settings.address.empty()) {
+    auto both = listen_on(Endpoint(tcp::v6(), settings.port));
+    // A kernel without IPv6.
+    return both ? both : listen_on(Endpoint(tcp::v4(), settings.port));
+  }
+  asio::error_code error;
+  tcp::resolver resolver(context_);
+  const auto found =
+      resolver.resolve(settings.address, std::to_string(settings.port),
+                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  if (error) {
+    return std::unexpected(Problem{
+        fmt::format("clientPortAddress={} cannot be resolved ({}): correct it, or make it known",
+                    settings.address, error.message())});
+  }
+  for (const auto& entry : found) ZKFS_TRY(listen_on(entry.endpoint()));
+  return {};
+}
+
+Expected<void> ClientPort::listen_on(const Endpoint& endpoint) {
+  auto acceptor = std::make_unique<tcp::acceptor>(context_);
+  asio::error_code error;
+  acceptor->open(endpoint.protocol(), error);
+  // A child process that held the socket would keep the port busy after this process.
+  if (!error) static_cast<void>(::fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC));
+  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && endpoint.address().is_v6()) {
+    acceptor->set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
+  }
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(kBacklog, error);
+  if (error) {
+    const bool in_use = error == asio::error::address_in_use;
+    return std::unexpected(Problem{
+        fmt::format("cannot listen on {}:{} (clientPort, clientPortAddress): {}; {}",
+                    endpoint.address().to_string(), endpoint.port(), error.message(),
+                    in_use ? "stop the other process or change the port" : "correct the address")});
+  }
+  acceptors_.push_back(std::move(acceptor));
+  accept(*acceptors_.back());
+  return {};
+}
+
+std::uint16_t ClientPort::port() const {
+  if (acceptors_.empty()) return 0;
+  asio::error_code ignored;
+  return acceptors_.front()->local_endpoint(ignored).port();
+}
+
+void ClientPort::accept(tcp::acceptor& acceptor) {
+  acceptor.async_accept([this, &acceptor](const asio::error_code& error, tcp::socket socket) {
+    if (stopped_ || error == asio::error::operation_aborted) return;
+    if (!error || error == asio::error::connection_aborted) {
+      if (!error) accepted(std::move(socket));
+      return accept(acceptor);
+    }
+    // Out of file descriptors, most likely. Trying on at once would only burn the processor.
+    ZKFS_LOG_WARN(client_port, "cannot accept clients, trying on: {}", error.message());
+    pause_.expires_after(kPauseAfterError);
+    pause_.async_wait([this, &acceptor](const asio::error_code& cancelled) {
+      if (!cancelled && !stopped_) accept(acceptor);
+    });
+  });
+}
+
+void ClientPort::accepted(tcp::socket socket) {
+  const auto& settings = hub_.settings();
+  auto connection = std::make_shared<Connection>(std::move(socket), hub_, *this);
+  auto& from_there = per_address_[connection->address()];
+  const bool too_many =
+      (settings.connections_per_address_max != 0 &&
+       from_there >= settings.connections_per_address_max) ||
+      (settings.connections_max != 0 && connections_.size() >= settings.connections_max);
+  if (too_many) {
+    hub_.count_rejected();
+    hub_.cut_off(connection->conversation(),
+                 fmt::format("{} connections from its address, {} in all (maxClientCnxns is {}, "
+                             "maxCnxns {})",
+                             from_there, connections_.size(), settings.connections_per_address_max,
+                             settings.connections_max));
+    return connection->close();
+  }
+  ++from_there;
+  silent_.emplace(connection.get(), hub_.coarse_now().monotonic);
+  connections_.emplace(connection.get(), connection);
+  connection->start();
+}
+
+void ClientPort::wants_turn(Connection& connection) {
+  turns_.push_back(connection.shared_from_this());
+  if (std::exchange(turn_posted_, true)) return;
+  asio::post(context_, [this] { flush(); });
+}
+
+void ClientPort::flush() {
+  turn_posted_ = false;
+  // A turn may make others want one.
+  for (auto turns = std::exchange(turns_, {}); !turns.empty(); turns = std::exchange(turns_, {})) {
+    for (const auto& connection : turns) connection->turn();
+  }
+}
+
+void ClientPort::ending(Connection& connection) {
+  if (connections_.contains(&connection)) {
+    silent_.insert_or_assign(&connection, hub_.coarse_now().monotonic);
+  }
+}
+
+void ClientPort::closed(Connection& connection) {
+  const auto from_there = per_address_.find(connection.address());
+  if (from_there != per_address_.end() && --from_there->second == 0) {
+    per_address_.erase(from_there);
+  }
+  silent_.erase(&connection);
+  connections_.erase(&connection);
+}
+
+const std::string* ClientPort::four_letter_word(std::string_view word) {
+  auto answer = words_(word);
+  if (!answer) return nullptr;
+  answer_ = std::move(*answer);
+  return &answer_;
+}
+
+void ClientPort::tick() {
+  hub_.tick();
+  const Instant now = hub_.coarse_now().monotonic;
+  if (now < next_sweep_) return;
+  next_sweep_ = now + kSweepInterval;
+  sweep();
+}
+
+void ClientPort::sweep() {
+  const Instant now = hub_.coarse_now().monotonic;
+  std::vector<std::shared_ptr<Connection>> over;
+  for (auto it = silent_.begin(); it != silent_.end();) {
+    if (!it->first->is_silent()) {
+      it = silent_.erase(it);
+      continue;
+    }
+    if (now - it->second >= kSilenceMax) over.push_back(it->first->shared_from_this());
+    ++it;
+  }
+  for (const auto& connection : over) {
+    connection->close();
+    closed(*connection);
+  }
+}
+
+void ClientPort::stop() {
+  if (std::exchange(stopped_, true)) return;
+  asio::error_code ignored;
+  for (const auto& acceptor : acceptors_) acceptor->close(ignored);
+  pause_.cancel();
+  for (const auto& [key, connection] : connections_) connection->close();
+  connections_.clear();
+  silent_.clear();
+  turns_.clear();
+}
+
+}  // namespace zkfs::client_port

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// The requests of a conversation, and their replies.
+#include <algorithm>
+#include <utility>
+
+#include "ensemble/base/check.h"
+#include "ensemble/client_port/client_codec.h"
+#include "ensemble/client_port/conversation.h"
+#include "ensemble/client_port/hub.h"
+#include "ensemble/client_port/reads.h"
+#include "ensemble/client_port/reply_codec.h"
+#include "ensemble/server/digest_auth.h"
+
+namespace zkfs::client_port {
+namespace {
+
+bool is_write(OpCode op) {
+  switch (op) {
+    case OpCode::kCreate:
+    case OpCode::kCreate2:
+    case OpCode::kCreateContainer:
+    case OpCode::kCreateTtl:
+    case OpCode::kDelete:
+    case OpCode::kSetData:
+    case OpCode::kSetAcl:
+    case OpCode::kMulti:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What a server that only reads must refuse.
+bool is_refused_read_only(OpCode op) {
+  return is_write(op) || op == OpCode::kSync || op == OpCode::kReconfig || op == OpCode::kCheck;
+}
+
+bool is_ephemeral(const server::SubRequest& request) {
+  const auto* create = std::get_if<server::CreateRequest>(&request);
+  return create != nullptr && create->type == tree::NodeType::kEphemeral;
+}
+
+bool makes_ephemeral(const server::Operation& operation) {
+  if (const auto* create = std::get_if<server::CreateRequest>(&operation))
+    return create->type == tree::NodeType::kEphemeral;
+  const auto* multi = std::get_if<server::MultiRequest>(&operation);
+  return multi != nullptr && std::any_of(multi->operations.begin(), multi->operations.end(),
+                                         [](const auto& request) { return is_ephemeral(request); });
+}
+
+}  // namespace
+
+void Conversation::request(ByteView payload) {
+  jute::Reader reader(payload);
+  const auto header = decode_header(reader);
+  if (!header) return end();
+  touch();
+  const auto op = static_cast<OpCode>(header->type);
+  last_op_ = op;
+  view_.last_cxid = header->xid;
+  if (read_only_ && is_refused_read_only(op)) return fail(*header, Error::kNotReadOnly);
+  if (is_read(op)) return read_request(*header, payload);
+  const auto body = decode_body(op, reader);
+  if (!body) return fail(*header, body.error());
+  if (is_write(op)) return write_request(*header, *body, payload);
+  if (op == OpCode::kSync) return sync(*header, std::get<SyncBody>(*body).path);
+  if (op == OpCode::kCloseSession) return close_session(*header);
+  if (op == OpCode::kAuth) {
+    const Error error = authenticate(std::get<AuthBody>(*body));
+    fail(*header, error);
+    if (error != Error::kOk) end();
+    return;
+  }
+  // The rest are known, and not to be had here.
+  if (op == OpCode::kReconfig) return fail(*header, Error::kReconfigDisabled);
+  fail(*header, Error::kAuthFailed);
+  end();
+}
+
+// --- reads ---
+
+void Conversation::read_request(const RequestHeader& header, ByteView payload) {
+  if (queued() == 0) return read_now(header, payload, Instant{});
+  expect(header, Pending::Stage::kUnstarted, std::string(payload));
+  unstarted_bytes_ += payload.size();
+}
+
+void Conversation::read_now(const RequestHeader& header, ByteView payload, Instant arrived) {
+  const std::size_t before = output_.size();
+  const Reader who{hub_, identity_, id_, local_ ? SessionId{} : session_};
+  answer_read(who, header, payload, output_);
+  sent(before, hub_.tree().last_applied(), arrived);
+}
+
+// --- writes ---
+
+void Conversation::write_request(const RequestHeader& header, const Body& body, ByteView payload) {
+  auto operation = to_operation(body, {.extended_types = hub_.settings().extended_types});
+  if (!operation) return fail(header, operation.error());
+  if (local_ && makes_ephemeral(*operation)) {
+    if (!hub_.settings().local_sessions_upgrading)
+      return fail(header, Error::kEphemeralOnLocalSession);
+    return upgrade(payload);
+  }
+  const bool multi = std::holds_alternative<MultiBody>(body);
+  submit(header, std::move(*operation), multi ? payload : ByteView{});
+}
+
+void Conversation::submit(const RequestHeader& header, server::Operation operation, ByteView kept) {
+  const auto sequence = expect(header, Pending::Stage::kWaiting, std::string(kept));
+  const SessionId session = local_ ? hub_.gateway() : session_;
+  const auto ticket = hub_.door().submit(
+      session, identity_, std::move(operation),
+      [this, sequence](const tree::Outcome& outcome) { decided(sequence, outcome); });
+  if (Pending* pending = find(sequence)) pending->ticket = ticket;
+}
+
+// The session becomes one of the ensemble's; the request that needs it is taken anew then.
+void Conversation::upgrade(ByteView payload) {
+  state_ = State::kUpgrading;
+  held_ = std::string(payload);
+  const auto* local = hub_.local_session(session_);
+  if (local == nullptr) return end();
+  hub_.door().open_client_session(
+      {.id = session_,
+       .timeout_ms = local->timeout_ms,
+       .owner = "client " + view_.remote,
+       .password = local->password},
+      [this](const tree::Outcome& outcome) {
+        if (outcome.error != Error::kOk) return end();
+        hub_.close_local_session(session_);
+        local_ = false;
+        state_ = State::kServing;
+        request(std::exchange(held_, {}));
+        transport_.wake();
+      },
+      [this] { end(); });
+}
+
+// The path is echoed, whatever it is.
+void Conversation::sync(const RequestHeader& header, std::string_view path) {
+  const auto sequence = expect(header, Pending::Stage::kWaiting, std::string(path));
+  const auto ticket = hub_.door().sync([this, sequence](Error error) {
+    if (error != Error::kOk) return end();
+    const Pending* asked = find(sequence);
+    if (asked == nullptr) return;
+    const std::string echo = asked->bytes;
+    answer(sequence, hub_.tree().last_applied(),
+           [&](std::string& out, ReplyTo to) { write_path(out, to, echo); });
+  });
+  if (Pending* pending = find(sequence)) pending->ticket = ticket;
+}
+
+void Conversation::close_session(const RequestHeader& header) {
+  const auto sequence = expect(header, Pending::Stage::kWaiting);
+  state_ = State::kClosing;
+  const auto write = [](std::string& out, ReplyTo to) { write_header_only(out, to); };
+  if (local_) {
+    hub_.close_local_session(session_);
+    return answer(sequence, hub_.tree().last_applied(), write);
+  }
+  hub_.door().close_session(session_, [this, sequence, write](const tree::Outcome& outcome) {
+    if (outcome.error != Error::kOk) return end();
+    answer(sequence, outcome.zxid, write);
+  });
+}
+
+Error Conversation::authenticate(const AuthBody& body) {
+  // Everybody has an address already.
+  if (body.scheme == "ip") return Error::kOk;
+  if (body.scheme != "digest" || !body.auth) {
+    hub_.count_auth_failure();
+    return Error::kAuthFailed;
+  }
+  auto ids = std::make_shared<std::vector<server::AuthId>>(*identity_.client);
+  const auto add = [&](server::AuthId id) {
+    if (std::find(ids->begin(), ids->end(), id) == ids->end()) ids->push_back(std::move(id));
+  };
+  const std::string id = server::digest_id(*body.auth);
+  if (!hub_.settings().super_digest.empty() && id == hub_.settings().super_digest)
+    add({"super", ""});
+  add({"digest", id});
+  identity_.client = std::move(ids);
+  return Error::kOk;
+}
+
+void Conversation::fail(const RequestHeader& header, Error error) {
+  const auto sequence = expect(header, Pending::Stage::kWaiting);
+  // Its number is no operation: nothing that follows can be understood.
+  if (error == Error::kUnimplemented && !is_write(static_cast<OpCode>(header.type)))
+    state_ = State::kClosing;
+  const bool auth = static_cast<OpCode>(header.type) == OpCode::kAuth;
+  answer(sequence, auth ? Zxid{} : hub_.tree().last_applied(),
+         [error](std::string& out, ReplyTo to) { write_header_only(out, to, error); });
+}
+
+// --- replies ---
+
+std::uint64_t Conversation::expect(const RequestHeader& header,
+                                   Pending::Stage stage,
+                                   std::string bytes) {
+  if (head_ == queue_.size()) {
+    queue_.clear();
+    head_ = 0;
+  }
+  Pending& pending = queue_.emplace_back();
+  pending.stage = stage;
+  pending.xid = header.xid;
+  pending.op = static_cast<OpCode>(header.type);
+  pending.arrived = hub_.now().monotonic;
+  pending.bytes = std::move(bytes);
+  hub_.count_outstanding(1);
+  return first_sequence_ + queued() - 1;
+}
+
+Conversation::Pending* Conversation::find(std::uint64_t sequence) {
+  if (sequence < first_sequence_ || sequence - first_sequence_ >= queued()) return nullptr;
+  return &queue_[head_ + (sequence - first_sequence_)];
+}
+
+template <typename Write>
+void Conversation::answer(std::uint64_t sequence, Zxid zxid, Write&& write) {
+  Pending* pending = find(sequence);
+  if (pending == nullptr) return;
+  pending->ticket = 0;
+  pending->zxid = zxid;
+  const ReplyTo to{.xid = pending->xid, .zxid = zxid};
+  if (sequence != first_sequence_) {
+    std::string reply;
+    write(reply, to);
+    pending->bytes = std::move(reply);
+    pending->stage = Pending::Stage::kDone;
+    return;
+  }
+  const std::size_t before = output_.size();
+  write(output_, to);
+  sent(before, zxid, pending->arrived);
+  ++head_;
+  ++first_sequence_;
+  hub_.count_outstanding(-1);
+  advance();
+}
+
+void Conversation::advance() {
+  while (queued() != 0 && queue_[head_].stage != Pending::Stage::kWaiting) {
+    Pending pending = std::move(queue_[head_]);
+    ++head_;
+    ++first_sequence_;
+    hub_.count_outstanding(-1);
+    if (pending.stage == Pending::Stage::kDone) {
+      const std::size_t before = output_.size();
+      output_ += pending.bytes;
+      sent(before, pending.zxid, pending.arrived);
+      continue;
+    }
+    unstarted_bytes_ -= pending.bytes.size();
+    const RequestHeader header{pending.xid, static_cast<std::int32_t>(pending.op)};
+    read_now(header, pending.bytes, pending.arrived);
+    if (state_ == State::kClosed) return;
+  }
+  // What has been answered goes when it is more than what waits.
+  if (head_ > 64 && head_ > queue_.size() / 2) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+  if (queued() == 0 && state_ == State::kClosing) end();
+}
+
+void Conversation::decided(std::uint64_t sequence, const tree::Outcome& outcome) {
+  if (closes_connection(outcome.error) || outcome.error == Error::kSessionExpired) return end();
+  const Pending* pending = find(sequence);
+  if (pending == nullptr) return;
+  answer(sequence, outcome.zxid,
+         [&](std::string& out, ReplyTo to) { write_decided(*pending, to, outcome, out); });
+}
+
+void Conversation::write_decided(const Pending& pending,
+                                 const ReplyTo& to,
+                                 const tree::Outcome& outcome,
+                                 std::string& out) const {
+  const bool refused_whole = outcome.error != Error::kOk && outcome.operations.empty();
+  if (pending.op == OpCode::kMulti && !refused_whole) return write_multi(pending, to, outcome, out);
+  if (outcome.error != Error::kOk) return write_header_only(out, to, outcome.error);
+  const tree::DataTree& tree = hub_.tree();
+  switch (pending.op) {
+    case OpCode::kCreate:
+      return write_path(out, to, tree.path_of(outcome.ino));
+    case OpCode::kCreate2:
+    case OpCode::kCreateContainer:
+    case OpCode::kCreateTtl:
+      return write_path(out, to, tree.path_of(outcome.ino), tree.find(outcome.ino)->stat);
+    case OpCode::kSetData:
+    case OpCode::kSetAcl:
+      return write_stat(out, to, tree.find(outcome.ino)->stat);
+    default:
+      return write_header_only(out, to);
+  }
+}
+
+// The results stand in the order of the operations. A multi that failed has an error for each.
+void Conversation::write_multi(const Pending& pending,
+                               const ReplyTo& to,
+                               const tree::Outcome& outcome,
+                               std::string& out) const {
+  jute::Reader record(pending.bytes);
+  decode_header(record);
+  const auto body = decode_body(OpCode::kMulti, record);
+  ZKFS_CHECK(body.has_value(), "a multi that was decoded cannot be decoded");
+  const auto& asked = std::get<MultiBody>(*body);
+  const auto other = refused_with(asked, {.extended_types = hub_.settings().extended_types});
+  MultiReply reply(out, to);
+  for (std::size_t i = 0; i < outcome.operations.size(); ++i) {
+    const tree::Outcome& result = outcome.operations[i];
+    if (outcome.error != Error::kOk) {
+      const bool replaced = other && other->index == i && result.error == Error::kBadArguments;
+      reply.failed(replaced ? other->error : result.error);
+    } else if (const auto* create = std::get_if<CreateBody>(&asked.operations[i])) {
+      const auto parent = create->path.substr(0, create->path.rfind('/') + 1);
+      reply.created(create->op, std::string(parent) + result.name, stat_of(result));
+    } else if (std::holds_alternative<SetDataBody>(asked.operations[i])) {
+      reply.set(stat_of(result));
+    } else {
+      const bool deleted = std::holds_alternative<DeleteBody>(asked.operations[i]);
+      reply.succeeded(deleted ? OpCode::kDelete : OpCode::kCheck);
+    }
+  }
+  reply.end();
+}
+
+// As it is after the whole txn; what a later operation of it deleted has lived for its time only.
+tree::Stat Conversation::stat_of(const tree::Outcome& result) const {
+  tree::Stat stat;
+  stat.czxid = stat.mzxid = stat.pzxid = result.zxid;
+  if (const auto znode = hub_.tree().find(result.ino)) stat = znode->stat;
+  stat.version = result.version;
+  return stat;
+}
+
+void Conversation::sent(std::size_t before, Zxid zxid, Instant arrived) {
+  hub_.count_sent(output_.size() - before);
+  ++view_.sent;
+  view_.last_zxid = static_cast<std::int64_t>(zxid.value);
+  view_.last_response = hub_.coarse_now().wall;
+  // What was answered at once took no time that a millisecond could measure.
+  const auto ms =
+      arrived == Instant{}
+          ? 0
+          : static_cast<std::uint64_t>(
+                std::chrono::duration_cast<Millis>(hub_.now().monotonic - arrived).count());
+  view_.last_latency_ms = ms;
+  view_.latency.add(ms);
+  hub_.count_latency(ms);
+  transport_.wake();
+}
+
+void Conversation::event(server::EventType type, std::string_view path, Zxid zxid) {
+  const std::size_t before = output_.size();
+  write_event(output_, type, path, zxid);
+  hub_.count_sent(output_.size() - before);
+  ++view_.sent;
+  transport_.wake();
+}
+
+ConnectionView Conversation::view() const {
+  ConnectionView view = view_;
+  view.session = session_;
+  view.is_local_session = local_;
+  view.outstanding = queued();
+  view.last_operation = last_op_ == OpCode::kNotification ? "NA" : last_operation_code(last_op_);
+  view.watches = hub_.watches().count_of(id_);
+  return view;
+}
+
+void Conversation::reset_counts() {
+  view_.received = 0;
+  view_.sent = 0;
+  view_.latency = {};
+}
+
+}  // namespace zkfs::client_port
