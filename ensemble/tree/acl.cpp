@@ -106,6 +106,13 @@ AclList open_acl() {
   return {AclEntry{Permissions::kAll, "world", "anyone"}};
 }
 
+bool anyone_may_read(const AclList& acl) {
+  return acl.empty() || std::any_of(acl.begin(), acl.end(), [](const AclEntry& entry) {
+           return (entry.permissions & Permissions::kRead) != 0 && entry.scheme == "world" &&
+                  entry.id == "anyone";
+         });
+}
+
 std::string to_text(const AclList& acl) {
   std::string text;
   for (const AclEntry& entry : acl) {

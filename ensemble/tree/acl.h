@@ -33,6 +33,9 @@ using AclList = std::vector<AclEntry>;
 // {world:anyone:cdrwa}
 AclList open_acl();
 
+// True if everybody has kRead, whoever they are.
+bool anyone_may_read(const AclList& acl);
+
 // The text of user.zk.acl: "world:anyone:r,user:1000:cdrwa,digest:bob:hash=:r". Permissions in the
 // order c d r w a.
 std::string to_text(const AclList& acl);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ensemble/base/ids.h"
+#include "ensemble/tree/acl.h"
 #include "ensemble/tree/txn.h"
 
 namespace zkfs::tree {
@@ -44,6 +45,9 @@ struct Change {
   bool was_directory = false;
   NodeKind old_node_kind = NodeKind::kUnspecified;
   bool had_data = false;
+  // The ACL that the tree no longer has: of kDeleted ino's, of kReplaced that of `other`, of kAcl
+  // the one before. Empty if anyone may read by it.
+  AclList lost_acl;
   // For kLockGranted.
   SessionId session;
   std::uint64_t request = 0;

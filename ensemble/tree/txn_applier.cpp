@@ -65,6 +65,11 @@ Change TxnApplier::change_since(const Change& before, Change::Kind kind, Slot sl
   return result;
 }
 
+AclList TxnApplier::acl_to_lose(Slot slot) const {
+  const AclList& acl = tree_.acls().list(tree_.node(slot).acl);
+  return anyone_may_read(acl) ? AclList{} : acl;
+}
+
 // Never goes back, even if a new leader's clock does.
 void TxnApplier::raise_change_time(Slot slot) {
   Node& node = tree_.touch(slot);
@@ -132,6 +137,7 @@ void TxnApplier::remove(Slot slot) {
   const Slot parent = tree_.node(slot).parent;
   ZKFS_CHECK(parent != kNoSlot, "txn {}: deletes the root", zxid_);
   changes_.push_back(change(Change::Kind::kDeleted, slot));
+  changes_.back().lost_acl = acl_to_lose(slot);
   children_changed(parent);
   tree_.remove(slot);
 }
@@ -160,11 +166,13 @@ Outcome TxnApplier::set_data(Slot slot, Blob data) {
 
 Outcome TxnApplier::operator()(const SetAclTxn& txn) {
   const Slot slot = existing(txn.ino);
+  AclList before = acl_to_lose(slot);
   tree_.set_acl(slot, txn.acl);
   Node& node = tree_.touch(slot);
   node.aversion = next_version(node.aversion);
   raise_change_time(slot);
   changes_.push_back(change(Change::Kind::kAcl, slot));
+  changes_.back().lost_acl = std::move(before);
   return done(slot);
 }
 
@@ -275,11 +283,13 @@ Outcome TxnApplier::replace_leaf(Slot source, Slot target) {
   into.mtime = mtime;
   raise_change_time(target);
   children_changed(old_parent);
+  AclList lost_acl = acl_to_lose(source);
   tree_.remove(source);
   Change replaced = change_since(before, Change::Kind::kReplaced, target);
   replaced.other = source_ino;
   replaced.old_parent = tree_.node(old_parent).ino;
   replaced.old_name = old_name;
+  replaced.lost_acl = std::move(lost_acl);
   changes_.push_back(std::move(replaced));
   return done(target);
 }

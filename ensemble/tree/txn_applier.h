@@ -45,6 +45,8 @@ class TxnApplier {
   [[nodiscard]] Change change(Change::Kind kind, Slot slot) const;
   // The same, with what there was `before`.
   [[nodiscard]] Change change_since(const Change& before, Change::Kind kind, Slot slot) const;
+  // Change::lost_acl of a node as it lies now.
+  [[nodiscard]] AclList acl_to_lose(Slot slot) const;
   void raise_change_time(Slot slot);
   // The parent gets one more child in its counters and pzxid, before the child is linked.
   void name_gained(Slot parent);

@@ -96,6 +96,14 @@ TEST(Acl, UnknownBitsAreAccepted) {
   EXPECT_TRUE(validate_acl({{0xffffffffU, "world", "anyone"}, {0, "world", "anyone"}}));
 }
 
+TEST(Acl, AnyoneMayReadWhatIsOpenOrEmpty) {
+  EXPECT_TRUE(anyone_may_read(open_acl()));
+  EXPECT_TRUE(anyone_may_read({}));
+  EXPECT_TRUE(anyone_may_read({{P::kAll, "user", "1"}, {P::kRead, "world", "anyone"}}));
+  EXPECT_FALSE(anyone_may_read({{P::kAll & ~P::kRead, "world", "anyone"}}));
+  EXPECT_FALSE(anyone_may_read({{P::kAll, "user", "1"}, {P::kAll, "sasl", "anyone"}}));
+}
+
 TEST(AclTable, EqualListsShareANumber) {
   AclTable table;
   const auto one = table.intern(open_acl());

@@ -306,6 +306,18 @@ TEST_F(DataTreeTest, DigestSeesEveryField) {
   expect_new("closed session");
 }
 
+TEST_F(DataTreeTest, ChangesHoldAnAclThatTheTreeLostUnlessAnyoneMayReadByIt) {
+  const AclList closed{{Permissions::kAll, "digest", "bob:hash="}};
+  const AclList readable{{Permissions::kAll, "user", "7"}, {Permissions::kRead, "world", "anyone"}};
+  const Ino ino = create(kRootIno, "a");
+  EXPECT_EQ(apply(SetAclTxn{ino, closed}).changes.back().lost_acl, AclList{});
+  EXPECT_EQ(apply(SetDataTxn{ino, {}}).changes.back().lost_acl, AclList{});
+  EXPECT_EQ(apply(SetAclTxn{ino, readable}).changes.back().lost_acl, closed);
+  EXPECT_EQ(apply(SetAclTxn{ino, closed}).changes.back().lost_acl, AclList{});
+  EXPECT_EQ(apply(DeleteTxn{ino}).changes.back().lost_acl, closed);
+  EXPECT_EQ(apply(DeleteTxn{create(kRootIno, "open")}).changes.back().lost_acl, AclList{});
+}
+
 TEST_F(DataTreeDeathTest, ATxnThatDoesNotFitAborts) {
   const Ino a = create(kRootIno, "a");
   create(a, "x");

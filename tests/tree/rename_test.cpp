@@ -181,6 +181,13 @@ TEST_F(RenameTest, IntoAnUnspecifiedLeafMakesItADirectory) {
             (std::vector{Kind::kBecameDirectory, Kind::kMoved}));
 }
 
+TEST_F(RenameTest, AChangeHoldsTheAclOfASourceWhoseDataReplaced) {
+  const Ino target = create(to, "file", NodeKind::kFile);
+  const AclList closed{{Permissions::kAll, "user", "7"}};
+  apply(SetAclTxn{file, closed});
+  EXPECT_EQ(rename(file, to, "file", target).changes.back().lost_acl, closed);
+}
+
 TEST_F(RenameDeathTest, WhatPrepMustRefuseAborts) {
   apply(CreateSessionTxn{SessionId{5}, 1, "me"});
   const Ino ephemeral = create_of_type(NodeType::kEphemeral, "e", SessionId{5});
