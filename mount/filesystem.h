@@ -304,6 +304,7 @@ class Filesystem {
   // --- directories and names ---
   void make_node(
       Reply reply, Place place, NodeId parent, Name ghost, server::CreateRequest request);
+  [[nodiscard]] bool is_system_at(Ino parent, const std::string& name) const;
   void remove(Reply reply, Ino parent, const std::string& name, bool directory);
   void data_is_absent_for(Ino directory, pid_t caller);
   void fill(DirectoryHandle& directory);

@@ -146,7 +146,8 @@ void Filesystem::readdir(Reply reply, Handle handle, std::size_t size, off_t off
   LastOwnership owners;
   for (std::size_t i = first; room && i < directory->children.size(); ++i) {
     const auto child = tree().find(directory->children[i]);
-    if (!child || child->parent != self) continue;
+    // ZooKeeper's own is there for who names it, as .zkfs is.
+    if (!child || child->parent != self || child->ino == kZookeeperIno) continue;
     const NodeId node = natural_node(*child);
     fuse_entry_param param{};
     if (plus) {

@@ -69,7 +69,14 @@ void Filesystem::unlink(Reply reply, NodeId parent, Name name) {
          [removed](Reply answered, const Outcome&) { removed(std::move(answered)); });
 }
 
+// ZooKeeper's own znodes stay where they are.
+bool Filesystem::is_system_at(Ino parent, const std::string& name) const {
+  const auto znode = tree().find_child(parent, name);
+  return znode && is_system(znode->ino);
+}
+
 void Filesystem::remove(Reply reply, Ino parent, const std::string& name, bool directory) {
+  if (is_system_at(parent, name)) return reply.error(EPERM);
   server::DeleteRequest request;
   request.target = {parent, name};
   using Shown = server::DeleteRequest::Shown;
@@ -103,6 +110,10 @@ void Filesystem::rename(Reply reply, const RenameNames& names) {
   if (from.kind == Kind::kDirectory || to.kind == Kind::kDirectory) return reply.error(EBUSY);
   // A directory's data does not move; mv then copies and removes.
   if (from.kind == Kind::kData) return reply.error(EXDEV);
+  if (is_system_at(from.parent, from.name) ||
+      (to.kind == Kind::kChild && is_system_at(to.parent, to.name))) {
+    return reply.error(EPERM);
+  }
   if (const NodeId own = own_provisional(reply, from); own != 0) {
     return commit_own(
         std::move(reply), own,

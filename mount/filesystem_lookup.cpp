@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ensemble/base/limits.h"
+#include "ensemble/tree/system_znodes.h"
 #include "mount/filesystem.h"
 
 namespace zkfs::mount {
@@ -208,7 +209,8 @@ void Filesystem::statfs(Reply reply) {
   statistics.f_bsize = statistics.f_frsize = 4096;
   statistics.f_blocks = (tree().data_bytes() + 4095) / 4096 + kRoomBlocks;
   statistics.f_bfree = statistics.f_bavail = kRoomBlocks;
-  statistics.f_files = tree().node_count() + kRoomFiles;
+  // What the mount does not list it does not count.
+  statistics.f_files = tree().node_count() - tree::kSystemZnodes.size() + kRoomFiles;
   statistics.f_ffree = statistics.f_favail = kRoomFiles;
   statistics.f_namemax = limits::kNameBytesMax;
   reply.statfs(statistics);

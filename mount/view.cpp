@@ -172,7 +172,9 @@ struct stat attributes(const tree::Znode& znode, NodeId node, const Ownership& o
   attr.st_mode = symlink ? S_IFLNK | 0777U : (directory ? S_IFDIR : S_IFREG) | owned.mode;
   attr.st_uid = owned.uid;
   attr.st_gid = owned.gid;
-  attr.st_nlink = directory ? 2 + znode.subdirectories : 1;
+  // /zookeeper is not listed, and `find` counts on links being what is.
+  const unsigned hidden = znode.ino == kRootIno ? 1 : 0;
+  attr.st_nlink = directory ? 2 + znode.subdirectories - hidden : 1;
   attr.st_size = directory ? 0 : znode.stat.data_length;
   attr.st_blocks = (attr.st_size + 511) / 512;
   attr.st_blksize = kBlockSize;

@@ -25,10 +25,10 @@ inline constexpr std::string_view kDirectoryAlias = "@dir";
 // The face a look-up of this znode by its own name leads to.
 NodeId natural_node(const tree::Znode& znode);
 
-// Attributes of `znode` seen as `node`. nlink: 1 for files, 2 + subdirectories for directories.
-// st_ino: the znode's number; for `.@data` of a directory that number with a high bit set. Times:
-// mtime, ctime = change time, atime = mtime. Blocks from the size. blksize 128 KiB (one write(2) of
-// cat and cp).
+// Attributes of `znode` seen as `node`. nlink: 1 for files, 2 + listed subdirectories for
+// directories. st_ino: the znode's number; for `.@data` of a directory that number with a high bit
+// set. Times: mtime, ctime = change time, atime = mtime. Blocks from the size. blksize 128 KiB (one
+// write(2) of cat and cp).
 struct stat attributes(const tree::Znode& znode, NodeId node);
 // The same with what ownership() says of it, for listings, whose entries mostly share one ACL.
 struct stat attributes(const tree::Znode& znode, NodeId node, const struct Ownership& owned);

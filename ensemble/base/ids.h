@@ -41,6 +41,22 @@ using Xid = Tagged<struct XidTag, std::uint64_t>;
 // renames, never used twice. 0 means none; the root is kRootIno.
 using Ino = Tagged<struct InoTag, std::uint64_t>;
 inline constexpr Ino kRootIno{1};
+// The znodes that ZooKeeper has in every tree (reference/zookeeper.md 3.2): /zookeeper,
+// /zookeeper/quota, /zookeeper/config. Their numbers lie above all that are ever assigned, and
+// below the bits that the mount sets for itself (mount/node_id.h).
+inline constexpr Ino kZookeeperIno{(1ULL << 59U) | 1U};
+inline constexpr Ino kQuotaIno{(1ULL << 59U) | 2U};
+inline constexpr Ino kConfigIno{(1ULL << 59U) | 3U};
+
+// True for these three, which nobody can remove, move or turn into something else.
+constexpr bool is_system(Ino ino) {
+  return ino >= kZookeeperIno && ino <= kConfigIno;
+}
+
+// True if a znode has, or once had, this number in a tree that will assign `next` next.
+constexpr bool was_assigned(Ino ino, Ino next) {
+  return is_system(ino) || (ino && ino < next);
+}
 
 // A transaction's position in the one total order: the epoch in the high half, a counter in the low
 // half. The first transaction of an epoch has counter 1; counter 0 stands for "epoch begins" (ACK

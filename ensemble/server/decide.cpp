@@ -134,7 +134,7 @@ Decide::Step Decide::operator()(const DeleteRequest& request) const {
   ZKFS_TRY(check_form(request.target));
   const auto place = locate(state_, request.target);
   if (!place) return fail(place.error());
-  if (place->ino == kRootIno) return fail(Error::kBadArguments);
+  if (is_fixed(place->ino)) return fail(Error::kBadArguments);
   ZKFS_TRY(allowed(place->parent, Permissions::kDelete));
   if (!place->ino) return fail(Error::kNoNode);
   const auto node = state_.node(place->ino);
@@ -179,8 +179,7 @@ Decide::Step Decide::operator()(const SetAttributesRequest& request) const {
   if (!ino) return fail(ino.error());
   if (request.kind) {
     // The mount hangs on the root being a directory.
-    if (*ino == kRootIno && *request.kind != NodeKind::kDirectory)
-      return fail(Error::kBadArguments);
+    if (is_fixed(*ino) && *request.kind != NodeKind::kDirectory) return fail(Error::kBadArguments);
     const auto node = state_.node(*ino);
     if (is_leaf_kind(*request.kind) && node->num_children != 0) return fail(Error::kNotEmpty);
     if (is_leaf_kind(*request.kind) && node->type == NodeType::kContainer)

@@ -25,6 +25,11 @@ inline constexpr std::size_t kMultiOperationsMax = 100'000;
 // ZooKeeper's TTLs have 40 bits.
 inline constexpr std::int64_t kTtlMsMax = (1LL << 40U) - 1;
 
+// The root and the system znodes: nobody removes, moves or replaces them.
+constexpr bool is_fixed(Ino ino) {
+  return ino == kRootIno || is_system(ino);
+}
+
 class Decide {
  public:
   using Step = Result<tree::SubTxn>;

@@ -31,7 +31,7 @@ Result<Decide::Move> Decide::ends_of(const RenameRequest& request) const {
   if (!source->ino) return fail(Error::kNoNode);
   auto target = locate_new(state_, request.target, request.sequential);
   if (!target) return fail(target.error());
-  if (source->ino == kRootIno || target->ino == kRootIno) return fail(Error::kBadArguments);
+  if (is_fixed(source->ino) || target->ino == kRootIno) return fail(Error::kBadArguments);
   if (request.sequential)
     target->name += tree::sequence_suffix(state_.node(target->parent)->create_counter);
   target->ino = state_.child(target->parent, target->name);
@@ -81,6 +81,7 @@ Decide::Step Decide::operator()(const RenameRequest& request) const {
   if (target.ino && (request.no_replace || request.sequential)) return fail(Error::kNodeExists);
   if (!target.ino && request.exchange) return fail(Error::kNoNode);
   if (source.ino == target.ino) return tree::CheckTxn{.ino = source.ino};
+  if (is_fixed(target.ino)) return fail(Error::kBadArguments);
   ZKFS_TRY(check_loop(*move, request.exchange));
   ZKFS_TRY(can_adopt(target.parent));
   if (target.ino && !request.exchange) ZKFS_TRY(can_replace(source.ino, target.ino));
@@ -98,7 +99,7 @@ Result<tree::MultiTxn> Decide::onto_data(const RenameRequest& request) const {
   const auto source = locate(state_, request.source);
   if (!source) return fail(source.error());
   if (!source->ino) return fail(Error::kNoNode);
-  if (source->ino == kRootIno) return fail(Error::kBadArguments);
+  if (is_fixed(source->ino)) return fail(Error::kBadArguments);
   const auto target = existing(request.target, Permissions::kWrite);
   if (!target) return fail(target.error());
   ZKFS_TRY(allowed(source->parent, Permissions::kDelete));

@@ -196,7 +196,7 @@ Result<void> Prep::State::check_lock(SessionId session,
                                      tree::LockRange range) const {
   // Session 0, the leader itself, holds no locks: nobody could ever end it.
   if (!session) return std::unexpected(Error::kSessionExpired);
-  const bool number = ino && ino < outstanding.next_ino();
+  const bool number = was_assigned(ino, outstanding.next_ino());
   const bool whole = range == tree::LockRange{};
   if (!number || range.first > range.last || (space == tree::LockSpace::kFlock && !whole))
     return std::unexpected(Error::kBadArguments);

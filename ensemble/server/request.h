@@ -55,8 +55,8 @@ struct CreateRequest {
   bool append = false;
 };
 
-// Errors: kNotEmpty; kBadVersion; kBadArguments - the root. With `kind_expected`: kIsDirectory /
-// kNotDirectory - it is shown as something else by now.
+// Errors: kNotEmpty; kBadVersion; kBadArguments - the root or a system znode (base/ids.h). With
+// `kind_expected`: kIsDirectory / kNotDirectory - it is shown as something else by now.
 struct DeleteRequest {
   Target target;
   std::int32_t version = kAnyVersion;
@@ -85,7 +85,8 @@ struct SetAclRequest {
   std::int32_t version = kAnyVersion;
 };
 
-// Errors: kNotEmpty - kind file or symlink for a znode with children.
+// Errors: kNotEmpty - kind file or symlink for a znode with children; kBadArguments - that for the
+// root or a system znode.
 struct SetAttributesRequest {
   Target target;
   std::optional<WallMillis> mtime;
@@ -95,7 +96,8 @@ struct SetAttributesRequest {
 
 // Errors: kNodeExists - `no_replace`, or a sequential name taken; kNotEmpty - the target is a
 // directory with children or data; kNotDirectory, kIsDirectory - a directory onto a file or the
-// reverse; kLoop - into itself; kNoNode; kNoChildrenForEphemerals. Source and target equal: nothing
+// reverse; kLoop - into itself; kNoNode; kNoChildrenForEphemerals; kBadArguments - the root or a
+// system znode. Source and target equal: nothing
 // happens, kOk.
 struct RenameRequest {
   Target source;

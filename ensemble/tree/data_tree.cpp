@@ -5,6 +5,7 @@
 
 #include "ensemble/base/check.h"
 #include "ensemble/tree/data_tree_state.h"
+#include "ensemble/tree/system_znodes.h"
 #include "ensemble/tree/txn_applier.h"
 
 namespace zkfs::tree {
@@ -25,6 +26,7 @@ DataTree::DataTree() : state_(std::make_unique<State>()) {
   root.kind = NodeKind::kDirectory;
   tree.add(std::move(root));
   tree.set_next_ino(Ino{kRootIno.value + 1});
+  ZKFS_CHECK(add_system_znodes(tree).has_value(), "a fresh tree");
   tree.settle();
 }
 

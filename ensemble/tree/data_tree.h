@@ -48,7 +48,8 @@ struct ApplyResult {
 
 class DataTree {
  public:
-  // The root alone (ino 1, kind directory, open ACL, ZooKeeper's fresh stat), zxid 0.
+  // The root (ino 1, kind directory, open ACL) and the system znodes (tree/system_znodes.h), all
+  // with ZooKeeper's fresh stats; zxid 0.
   DataTree();
   ~DataTree();
   DataTree(const DataTree&) = delete;
@@ -112,6 +113,7 @@ class DataTree {
   [[nodiscard]] Zxid last_applied() const;
   // The number the next CreateTxn must carry.
   [[nodiscard]] Ino next_ino() const;
+  // With the root and the system znodes.
   [[nodiscard]] std::uint64_t node_count() const;
   // Sum of all data lengths.
   [[nodiscard]] std::uint64_t data_bytes() const;

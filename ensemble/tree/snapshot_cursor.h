@@ -12,7 +12,9 @@
 
 namespace zkfs::tree {
 
-inline constexpr std::uint32_t kSnapshotFormat = 1;
+// Format 1 had no system znodes.
+inline constexpr std::uint32_t kSnapshotFormat = 2;
+inline constexpr std::uint32_t kOldestSnapshotFormat = 1;
 
 struct SnapshotCursor::State {
   enum class Phase { kHeader, kSessions, kLocks, kZnodes, kEnd, kDone };

@@ -15,6 +15,7 @@
 #include "ensemble/tree/data_tree_state.h"
 #include "ensemble/tree/snapshot_codec.h"
 #include "ensemble/tree/snapshot_cursor.h"
+#include "ensemble/tree/system_znodes.h"
 
 namespace zkfs::tree {
 namespace {
@@ -132,7 +133,9 @@ struct SnapshotLoader::State {
 Expected<void> SnapshotLoader::State::add_header() {
   if (begun) return problem("a second header");
   header = chunk.header();
-  if (header.format() != kSnapshotFormat) return problem("unknown format {}", header.format());
+  if (header.format() < kOldestSnapshotFormat || header.format() > kSnapshotFormat) {
+    return problem("unknown format {}", header.format());
+  }
   if (header.znode_count() == 0 || header.znode_count() >= kNoSlot - 1) {
     return problem("{} znodes announced", header.znode_count());
   }
@@ -171,7 +174,7 @@ Expected<void> SnapshotLoader::State::add_lock(const proto::SnapshotLock& from) 
                       from.pid(),
                       Zxid{from.zxid()},
                       from.waiting()};
-  if (!lock.ino || lock.ino.value >= header.next_ino() || from.space() > 1 || from.mode() > 1 ||
+  if (!was_assigned(lock.ino, Ino{header.next_ino()}) || from.space() > 1 || from.mode() > 1 ||
       lock.zxid == Zxid{} || lock.zxid.value > header.zxid()) {
     return problem("a lock of znode {} at {}", lock.ino, lock.zxid);
   }
@@ -208,7 +211,7 @@ bool SnapshotLoader::State::take_acl(std::uint32_t number, Node& node) {
 Expected<void> SnapshotLoader::State::check_row(const Node& node,
                                                 std::string_view name,
                                                 Ino parent) const {
-  if (!node.ino || node.ino.value >= header.next_ino()) return problem("a znode {}", node.ino);
+  if (!was_assigned(node.ino, Ino{header.next_ino()})) return problem("a znode {}", node.ino);
   if (node.czxid.value > header.zxid()) return problem("znode {} is too new", node.ino);
   const bool root = node.ino == kRootIno;
   if (root == static_cast<bool>(parent) || root != name.empty() ||
@@ -299,9 +302,10 @@ Expected<void> SnapshotLoader::State::link_all() {
     const Place& ahead = places[std::min(i + kAhead, places.size() - 1)];
     tree.prefetch_child(ahead.parent_slot, ahead.slot);
     ZKFS_TRY(link(places[i]));
-    upwards = upwards || places[i].parent > places[i].ino;
+    upwards = upwards || (places[i].parent > places[i].ino && !is_system(places[i].parent));
   }
-  // A ring of parents must go to a higher number somewhere.
+  // A ring of parents must go to a higher number somewhere; not through a system znode, whose place
+  // is checked apart.
   return upwards ? check_reachable() : Expected<void>{};
 }
 
@@ -365,6 +369,10 @@ Expected<std::unique_ptr<DataTree>> SnapshotLoader::finish() {
   s.tree.set_last_applied(Zxid{s.header.zxid()});
   s.tree.settle();
   ZKFS_TRY(s.check_totals());
+  if (const auto added = add_system_znodes(s.tree); !added) {
+    return problem("{}", added.error().text);
+  }
+  s.tree.settle();
   auto tree = std::make_unique<DataTree>();
   tree->state_ = std::move(s.data);
   return tree;

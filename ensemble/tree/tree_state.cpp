@@ -129,7 +129,7 @@ std::uint64_t TreeState::recompute_digest() const {
   std::uint64_t sum =
       sessions_.recompute_digest() + locks_.recompute_digest() + checksum<1>({next_ino_.value});
   for (Slot slot = 0; slot < pool_.end(); ++slot) {
-    if (pool_[slot].ino) sum += checksum_of(slot, checksum64(pool_[slot].data.view()));
+    if (pool_[slot].ino) sum += checksum_of(slot, checksum_of_data(pool_[slot].data));
   }
   return sum;
 }

@@ -46,7 +46,7 @@ struct CreateTxn {
   std::int64_t ttl_ms = 0;  // for kTtl
 };
 
-// Requires: no children.
+// Requires: no children; not the root nor a system znode.
 struct DeleteTxn {
   Ino ino;
 };
@@ -86,11 +86,12 @@ struct SetAttributesTxn {
 // - `replaced` and not `exchange`, both directories: the target is deleted and the source takes its
 // place. Requires: the target has no children.
 // - `exchange`: the two swap places; both keep their numbers.
-// Never: a directory and a znode that is none, the root, a place beneath itself, an ephemeral as
-// the new parent of a name gained. Each parent's cversion rises by one for a name lost and by one
-// for a name gained, a replaced name counting neither; a name gained raises its create counter.
-// pzxid is set on each parent whose children are others afterwards: both, but for the new parent
-// where a target that stays took the data. What moved or took the data has its change time raised.
+// Never: a directory and a znode that is none, the root, a system znode, a place beneath itself, an
+// ephemeral as the new parent of a name gained. Each parent's cversion rises by one for a name lost
+// and by one for a name gained, a replaced name counting neither; a name gained raises its create
+// counter. pzxid is set on each parent whose children are others afterwards: both, but for the new
+// parent where a target that stays took the data. What moved or took the data has its change time
+// raised.
 struct RenameTxn {
   Ino ino;
   Ino new_parent;
@@ -152,8 +153,8 @@ struct MultiTxn {
 // the fencing token; kLockQueued - it waits, and a Change of kind kLockGranted will tell;
 // kWouldBlock, kDeadlock, kQuotaExceeded, or kBadArguments (a request of this number waits
 // already): refused, nothing changed. `request` is chosen by who asks, one of its own each.
-// Requires: the session exists; 1 <= ino < next_ino; a range that is not empty, for a flock the
-// whole.
+// Requires: the session exists; a number that was assigned; a range that is not empty, for a flock
+// the whole.
 struct LockTxn {
   Ino ino;
   LockSpace space = LockSpace::kFlock;

@@ -136,6 +136,7 @@ Outcome TxnApplier::operator()(const DeleteTxn& txn) {
 void TxnApplier::remove(Slot slot) {
   const Slot parent = tree_.node(slot).parent;
   ZKFS_CHECK(parent != kNoSlot, "txn {}: deletes the root", zxid_);
+  ZKFS_CHECK(!is_system(tree_.node(slot).ino), "txn {}: deletes a system znode", zxid_);
   changes_.push_back(change(Change::Kind::kDeleted, slot));
   changes_.back().lost_acl = acl_to_lose(slot);
   children_changed(parent);
@@ -210,6 +211,8 @@ Outcome TxnApplier::operator()(const RenameTxn& txn) {
 
 void TxnApplier::check_rename(const RenameTxn& txn, Slot source, Slot parent) const {
   ZKFS_CHECK(txn.ino != kRootIno, "txn {}: renames the root", zxid_);
+  ZKFS_CHECK(!is_system(txn.ino) && !is_system(txn.replaced), "txn {}: renames a system znode",
+             zxid_);
   ZKFS_CHECK(txn.ino != txn.replaced, "txn {}: {} would replace itself", zxid_, txn.ino);
   ZKFS_CHECK(!txn.new_name.empty(), "txn {}: a znode without a name", zxid_);
   ZKFS_CHECK(!tree_.is_ancestor(source, parent), "txn {}: {} would lie beneath itself", zxid_,
@@ -346,7 +349,7 @@ Outcome TxnApplier::lock_step(Ino ino, Error error, const LockTable::Grants& gra
 void TxnApplier::check_lock(Ino ino, LockSpace space, LockRange range) const {
   ZKFS_CHECK(tree_.sessions().find(session_) != nullptr, "txn {}: no session {:#x}", zxid_,
              session_);
-  ZKFS_CHECK(ino && ino < tree_.next_ino(), "txn {}: a lock of znode {}", zxid_, ino);
+  ZKFS_CHECK(was_assigned(ino, tree_.next_ino()), "txn {}: a lock of znode {}", zxid_, ino);
   ZKFS_CHECK(range.first <= range.last && (space != LockSpace::kFlock || range == LockRange{}),
              "txn {}: a lock of {}..{}", zxid_, range.first, range.last);
 }

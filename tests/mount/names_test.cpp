@@ -202,6 +202,21 @@ TEST_F(Names, SocketsAreRefused) {
      "except PermissionError: print(1)' | grep 1; [ -z \"$(ls)\" ]");
 }
 
+TEST_F(Names, ZooKeepersOwnIsThereAndNotListed) {
+  sh("[ -d zookeeper/quota ] && [ -f zookeeper/config ] && [ $(stat -c %h .) = 2 ];"
+     "[ -z \"$(ls -A)\" ]; mkdir d; [ \"$(ls -A; find . -type d)\" = $'d\\n.\\n./d' ];"
+     "[ \"$(ls -A zookeeper)\" = $'config\\nquota' ]; mkdir -p zookeeper/quota/a/b;"
+     "[ $(stat -c %h .) = 3 ]; ! mkdir zookeeper 2>$T/e || exit; grep -q 'File exists' $T/e");
+}
+
+TEST_F(Names, ZooKeepersOwnCannotBeRemovedMovedOrReplaced) {
+  sh("no() { ! \"$@\" 2>$T/e || exit; grep -q 'not permitted' $T/e || { cat $T/e; exit 1; }; }; "
+     "mkdir d;"
+     "no rmdir zookeeper/quota; no rm -r zookeeper; no rm -f zookeeper/config; no mv zookeeper x;"
+     "no mv -T d zookeeper/quota; echo x > f; no mv f zookeeper/config;"
+     "[ -d zookeeper/quota ] && [ -e zookeeper/config ]");
+}
+
 TEST_F(Names, DfCountsZnodesAndTheirData) {
   sh("touch a b c; [ $(df --output=iused . | tail -1) = 4 ];"
      "head -c 409600 /dev/zero > a; [ $(df -k --output=used . | tail -1) = 400 ]");

@@ -128,7 +128,7 @@ TEST_F(LocalDoorTest, SnapshotReplacesTheTree) {
   submit(create(at("/a")));
   door_.pump();
   door_.catch_up_by_snapshot({create(at("/b")), create(at("/c"))});
-  EXPECT_EQ(log_.lines.back(), "replaced 2 4");
+  EXPECT_EQ(log_.lines.back(), "replaced 5 7");
   EXPECT_TRUE(door_.tree().find_path("/c").has_value());
   submit(create(at("/d")));
   door_.pump();

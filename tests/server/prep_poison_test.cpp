@@ -166,7 +166,7 @@ TEST(PrepPoison, SessionWithManyEphemeralsClosesInOneEntry) {
   survives(leader, request);
   ASSERT_EQ(leader.tree().find_session(kAlice)->ephemerals, 10'000U);
   survives(leader, CloseSessionRequest{});
-  EXPECT_EQ(leader.tree().node_count(), 1U);
+  EXPECT_EQ(leader.tree().node_count(), 4U);
 }
 
 TEST(PrepPoison, SessionOwnerHasABound) {

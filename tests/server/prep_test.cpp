@@ -479,7 +479,7 @@ TEST(PrepSession, CloseTakesEphemeralsAppliedAndUnderWay) {
   EXPECT_NE(leader.ino("/other"), Ino{});
   EXPECT_NE(leader.ino("/kept"), Ino{});
   EXPECT_FALSE(leader.tree().find_session(kBob).has_value());
-  EXPECT_EQ(leader.tree().node_count(), 3U);
+  EXPECT_EQ(leader.tree().node_count(), 6U);
 }
 
 TEST(PrepSession, CloseFreesNamesAndParentsForTheNextRequest) {

@@ -12,16 +12,52 @@ class DataTreeTest : public TreeTest {};
 
 using DataTreeDeathTest = DataTreeTest;
 
-TEST_F(DataTreeTest, StartsWithTheRootAlone) {
+TEST_F(DataTreeTest, StartsWithTheRootAndZooKeepersOwn) {
   const Znode root = node(kRootIno);
-  EXPECT_EQ(tree.node_count(), 1U);
+  EXPECT_EQ(tree.node_count(), 4U);
   EXPECT_EQ(root.parent, Ino{});
   EXPECT_EQ(root.kind, NodeKind::kDirectory);
   EXPECT_EQ(*root.acl, open_acl());
   EXPECT_EQ(root.stat.czxid, Zxid{});
-  EXPECT_EQ(root.stat.cversion, 0);
+  EXPECT_EQ(root.stat.cversion, -1);
+  EXPECT_EQ(root.stat.num_children, 1U);
+  EXPECT_EQ(root.create_counter, 0);
   EXPECT_EQ(tree.next_ino(), Ino{2});
   EXPECT_EQ(tree.path_of(kRootIno), "/");
+}
+
+TEST_F(DataTreeTest, SystemZnodesHaveZooKeepersStats) {
+  const Znode zookeeper = tree.find_path("/zookeeper").value();
+  EXPECT_EQ(zookeeper.ino, kZookeeperIno);
+  EXPECT_EQ(zookeeper.stat.cversion, -2);
+  EXPECT_EQ(zookeeper.stat.num_children, 2U);
+  EXPECT_EQ(zookeeper.stat.version, 0);
+  EXPECT_EQ(*zookeeper.acl, open_acl());
+  const Znode quota = tree.find_path("/zookeeper/quota").value();
+  EXPECT_EQ(quota.ino, kQuotaIno);
+  EXPECT_EQ(quota.stat.cversion, 0);
+  EXPECT_EQ(*quota.acl, open_acl());
+  EXPECT_TRUE(quota.is_directory());
+  const Znode config = tree.find_path("/zookeeper/config").value();
+  EXPECT_EQ(config.ino, kConfigIno);
+  EXPECT_EQ(config.stat.version, -1);
+  EXPECT_EQ(config.stat.aversion, -1);
+  EXPECT_EQ(to_text(*config.acl), "world:anyone:r");
+  for (const Znode& znode : {zookeeper, quota, config}) {
+    EXPECT_EQ(znode.stat.czxid, Zxid{});
+    EXPECT_EQ(znode.stat.pzxid, Zxid{});
+    EXPECT_EQ(znode.stat.ctime, 0);
+    EXPECT_TRUE(znode.data.empty());
+  }
+}
+
+TEST_F(DataTreeTest, NullDataIsInTheDigestAsWhatItIs) {
+  const Ino a = create(kRootIno, "a");
+  const std::uint64_t empty = tree.digest();
+  apply(SetDataTxn{a, Blob::null()});
+  EXPECT_TRUE(node(a).data.is_null());
+  EXPECT_NE(tree.digest(), empty);
+  EXPECT_EQ(tree.digest(), tree.recompute_digest());
 }
 
 TEST_F(DataTreeTest, CreateSetsAFreshStat) {
@@ -137,11 +173,12 @@ TEST_F(DataTreeTest, ChangeTimeNeverGoesBack) {
 }
 
 TEST_F(DataTreeTest, ChildrenComeInTheOrderOfArrival) {
-  const Ino b = create(kRootIno, "b");
-  const Ino a = create(kRootIno, "a");
-  const Ino c = create(kRootIno, "c");
+  const Ino d = create(kRootIno, "d");
+  const Ino b = create(d, "b");
+  const Ino a = create(d, "a");
+  const Ino c = create(d, "c");
   apply(DeleteTxn{a});
-  EXPECT_EQ(tree.children_of(kRootIno), (std::vector<Ino>{b, c}));
+  EXPECT_EQ(tree.children_of(d), (std::vector<Ino>{b, c}));
 }
 
 TEST_F(DataTreeTest, PathsAreWalked) {
@@ -168,13 +205,14 @@ TEST_F(DataTreeTest, AnAncestorIsItselfToo) {
 }
 
 TEST_F(DataTreeTest, AFirstChildMakesAnUnspecifiedZnodeADirectory) {
-  const Ino a = create(kRootIno, "a");
-  EXPECT_EQ(node(kRootIno).subdirectories, 0U);
+  const Ino d = create(kRootIno, "d");
+  const Ino a = create(d, "a");
+  EXPECT_EQ(node(d).subdirectories, 0U);
   const auto first = apply(creation(a, "x"));
   EXPECT_EQ(kinds(first.changes), (std::vector{Kind::kBecameDirectory, Kind::kCreated}));
   EXPECT_EQ(first.changes[0].ino, a);
   EXPECT_TRUE(first.changes[0].directory);
-  EXPECT_EQ(node(kRootIno).subdirectories, 1U);
+  EXPECT_EQ(node(d).subdirectories, 1U);
   EXPECT_EQ(kinds(apply(creation(a, "y")).changes), std::vector{Kind::kCreated});
 }
 
@@ -328,6 +366,8 @@ TEST_F(DataTreeDeathTest, ATxnThatDoesNotFitAborts) {
   EXPECT_DEATH(apply(creation(Ino{99}, "x")), "no znode 99");
   EXPECT_DEATH(apply(DeleteTxn{a}), "has 1 children");
   EXPECT_DEATH(apply(DeleteTxn{kRootIno}), "the root");
+  EXPECT_DEATH(apply(DeleteTxn{kConfigIno}), "a system znode");
+  EXPECT_DEATH(apply(RenameTxn{kQuotaIno, a, "q", {}, false}), "a system znode");
   EXPECT_DEATH(apply(SetDataTxn{Ino{99}, {}}), "no znode 99");
   EXPECT_DEATH(tree.apply(Zxid{1}, Txn{}), "after");
 }

@@ -170,6 +170,23 @@ Model::Model() {
   ModelNode& root = nodes[kRootIno];
   root.kind = NodeKind::kDirectory;
   root.acl = open_acl();
+  root.children = {kZookeeperIno};
+  ModelNode& zookeeper = nodes[kZookeeperIno];
+  zookeeper = root;
+  zookeeper.parent = kRootIno;
+  zookeeper.name = "zookeeper";
+  zookeeper.children = {kQuotaIno, kConfigIno};
+  ModelNode& quota = nodes[kQuotaIno];
+  quota = zookeeper;
+  quota.parent = kZookeeperIno;
+  quota.name = "quota";
+  quota.children = {};
+  ModelNode& config = nodes[kConfigIno];
+  config = quota;
+  config.name = "config";
+  config.kind = NodeKind::kUnspecified;
+  config.acl = {{Permissions::kRead, "world", "anyone"}};
+  config.version = config.aversion = -1;
 }
 
 Outcome Model::step(Zxid zxid, WallMillis time, const TxnBody& body) {

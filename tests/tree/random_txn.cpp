@@ -9,6 +9,10 @@ namespace {
 
 constexpr std::size_t kNodesMax = 60;
 
+bool is_fixed(Ino ino) {
+  return ino == kRootIno || is_system(ino);
+}
+
 class Maker {
  public:
   Maker(Random& random, const Model& model) : random_(random), model_(model) {}
@@ -79,7 +83,7 @@ std::optional<CreateTxn> Maker::create() {
 
 std::optional<DeleteTxn> Maker::remove() {
   const Ino ino = pick_node();
-  if (ino == kRootIno || !model_.nodes.at(ino).children.empty()) return std::nullopt;
+  if (is_fixed(ino) || !model_.nodes.at(ino).children.empty()) return std::nullopt;
   return DeleteTxn{ino};
 }
 
@@ -87,11 +91,11 @@ std::optional<RenameTxn> Maker::rename() {
   RenameTxn txn{pick_node(), pick_node(), name(), {}, false};
   if (random_.chance(1, 3)) {  // onto something that is there
     const Ino target = pick_node();
-    if (target == kRootIno) return std::nullopt;
+    if (is_fixed(target)) return std::nullopt;
     txn.new_parent = model_.nodes.at(target).parent;
     txn.new_name = model_.nodes.at(target).name;
   }
-  if (txn.ino == kRootIno || model_.is_beneath(txn.new_parent, txn.ino)) return std::nullopt;
+  if (is_fixed(txn.ino) || model_.is_beneath(txn.new_parent, txn.ino)) return std::nullopt;
   const ModelNode& source = model_.nodes.at(txn.ino);
   const ModelNode& parent = model_.nodes.at(txn.new_parent);
   if (parent.type == NodeType::kEphemeral) return std::nullopt;
@@ -113,7 +117,7 @@ std::optional<RenameTxn> Maker::rename() {
 SetAttributesTxn Maker::attributes() {
   SetAttributesTxn txn{pick_node(), {}, {}, {}};
   if (random_.chance(1, 2)) txn.mtime = static_cast<WallMillis>(random_.below(3'000'000));
-  if (random_.chance(1, 2) && txn.ino != kRootIno) txn.kind = kind();
+  if (random_.chance(1, 2) && !is_fixed(txn.ino)) txn.kind = kind();
   if (random_.chance(1, 2)) txn.executable = random_.chance(1, 2);
   return txn;
 }

@@ -44,7 +44,7 @@ TEST_F(SessionTest, CloseRemovesItsEphemeralsUnderOneZxid) {
   EXPECT_EQ(tree.ephemerals_of(kMe), (std::vector{a, b}));
   const auto result = apply(CloseSessionTxn{kMe, {a, b}});
   EXPECT_EQ(kinds(result.changes), (std::vector{Change::Kind::kDeleted, Change::Kind::kDeleted}));
-  EXPECT_EQ(tree.children_of(kRootIno), std::vector{c});
+  EXPECT_EQ(tree.children_of(kRootIno), (std::vector{kZookeeperIno, c}));
   EXPECT_FALSE(tree.find_session(kMe));
   EXPECT_TRUE(tree.ephemerals_of(kMe).empty());
   EXPECT_EQ(tree.find_session(kOther)->ephemerals, 1U);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "ensemble/proto/snapshot.pb.h"
+#include "ensemble/tree/tree_state.h"
 #include "tests/tree/random_txn.h"
 
 namespace zkfs::tree::test {
@@ -175,7 +176,7 @@ TEST(SnapshotCursor, ATreeMayEndBeforeIt) {
 constexpr SessionId kSession{9};
 
 // The chunks of a small tree, open for changes: /a (2) with /a/b (3), /c (4), a session that holds
-// a flock of b and waits for another.
+// a flock of b and waits for another. Rows of znodes: the root, the system znodes, a, b, c.
 struct Parts {
   Parts() {
     DataTree tree;
@@ -230,8 +231,10 @@ TEST(SnapshotLoader, TakesTheUndamagedParts) {
 
 TEST(SnapshotLoader, RefusesAnUnknownFormat) {
   Parts parts;
-  parts.header().set_format(2);
-  EXPECT_EQ(parts.verdict(), "snapshot: unknown format 2");
+  parts.header().set_format(3);
+  EXPECT_EQ(parts.verdict(), "snapshot: unknown format 3");
+  parts.header().set_format(0);
+  EXPECT_EQ(parts.verdict(), "snapshot: unknown format 0");
 }
 
 TEST(SnapshotLoader, RefusesAMissingHeader) {
@@ -257,7 +260,7 @@ TEST(SnapshotLoader, RefusesAChunkThatComesTwice) {
 
 TEST(SnapshotLoader, RefusesAZnodeThatComesTwice) {
   Parts parts;
-  parts.znodes().set_ino(3, 2);
+  parts.znodes().set_ino(6, 2);
   EXPECT_EQ(parts.verdict(), "snapshot: znode 2 comes twice");
 }
 
@@ -269,43 +272,43 @@ TEST(SnapshotLoader, RefusesAMissingChunk) {
 
 TEST(SnapshotLoader, RefusesAMissingParent) {
   Parts parts;
-  parts.znodes().set_parent(2, 77);
+  parts.znodes().set_parent(5, 77);
   EXPECT_EQ(parts.verdict(), "snapshot: znode 3 has no parent 77");
 }
 
 TEST(SnapshotLoader, RefusesARingOfParents) {
   Parts parts;
-  parts.znodes().set_parent(1, 3);
-  EXPECT_EQ(parts.verdict(), "snapshot: 2 of 4 znodes hang below the root");
+  parts.znodes().set_parent(4, 3);
+  EXPECT_EQ(parts.verdict(), "snapshot: 5 of 7 znodes hang below the root");
 }
 
 TEST(SnapshotLoader, RefusesTwoChildrenOfOneName) {
   Parts parts;
-  parts.znodes().set_names("aba");
+  parts.znodes().set_names("zookeeperquotaconfigaba");
   EXPECT_EQ(parts.verdict(), "snapshot: 1 has two children of the name of 4");
 }
 
 TEST(SnapshotLoader, RefusesAWrongDigest) {
   Parts parts;
-  parts.znodes().set_version(2, 9);
+  parts.znodes().set_version(5, 9);
   EXPECT_NE(parts.verdict().find("digest"), std::string::npos);
 }
 
 TEST(SnapshotLoader, RefusesAWrongCount) {
   Parts parts;
-  parts.header().set_znode_count(5);
-  EXPECT_NE(parts.verdict().find("4 znodes"), std::string::npos);
+  parts.header().set_znode_count(8);
+  EXPECT_NE(parts.verdict().find("7 znodes"), std::string::npos);
 }
 
 TEST(SnapshotLoader, RefusesAnUnknownAcl) {
   Parts parts;
-  parts.znodes().set_acl(1, 9);
+  parts.znodes().set_acl(4, 9);
   EXPECT_EQ(parts.verdict(), "snapshot: znode 2: ACL 9 is missing");
 }
 
 TEST(SnapshotLoader, RefusesAnEphemeralOfNobody) {
   Parts parts;
-  parts.znodes().set_form(2, 1);
+  parts.znodes().set_form(5, 1);
   EXPECT_EQ(parts.verdict(), "snapshot: znode 3 is owned by no session");
 }
 
@@ -375,6 +378,76 @@ TEST(SnapshotLoader, RefusesColumnsOfDifferentLength) {
   Parts parts;
   parts.znodes().add_version(1);
   EXPECT_EQ(parts.verdict(), "snapshot: columns of znodes do not fit each other");
+}
+
+// A tree as it was before there were system znodes, as chunks of format 1.
+Chunks chunks_of_old_tree(const std::string& name) {
+  TreeState tree;
+  const auto add = [&tree](Ino ino, std::string_view called) {
+    Node node;
+    node.ino = ino;
+    node.name = NodeName(called);
+    node.acl = tree.acls().intern(open_acl());
+    node.kind = NodeKind::kDirectory;
+    return tree.add(std::move(node));
+  };
+  const Slot root = add(kRootIno, "");
+  const Slot child = add(Ino{2}, name);
+  tree.set_create_counter(root, 1);
+  tree.link(child, root);
+  tree.set_next_ino(Ino{3});
+  tree.settle();
+  proto::SnapshotChunk header;
+  header.mutable_header()->set_format(1);
+  header.mutable_header()->set_zxid(1);
+  header.mutable_header()->set_next_ino(3);
+  header.mutable_header()->set_znode_count(2);
+  header.mutable_header()->set_digest(tree.digest());
+  proto::SnapshotChunk rows;
+  proto::SnapshotAcl& acl = *rows.add_acls();
+  acl.add_entries()->set_permissions(Permissions::kAll);
+  acl.mutable_entries(0)->set_scheme("world");
+  acl.mutable_entries(0)->set_id("anyone");
+  proto::SnapshotZnodes& z = *rows.mutable_znodes();
+  for (const std::uint64_t ino : {1, 2}) {
+    z.add_ino(ino);
+    z.add_parent(ino - 1);
+    z.add_name_bytes(ino == 1 ? 0 : static_cast<std::uint32_t>(name.size()));
+    z.add_create_counter(ino == 1 ? 1 : 0);
+    z.add_form(static_cast<std::uint32_t>(NodeKind::kDirectory) << 2U);
+    for (auto* column : {z.mutable_data_bytes(), z.mutable_acl()}) column->Add(0);
+    for (auto* column : {z.mutable_czxid(), z.mutable_owner_or_ttl()}) column->Add(0);
+    for (auto* column : {z.mutable_mzxid(), z.mutable_pzxid(), z.mutable_ctime(), z.mutable_mtime(),
+                         z.mutable_change_time()}) {
+      column->Add(0);
+    }
+    for (auto* column : {z.mutable_version(), z.mutable_aversion()}) column->Add(0);
+  }
+  z.set_names(name);
+  proto::SnapshotChunk end;
+  end.mutable_end();
+  return {Blob(header.SerializeAsString()), Blob(rows.SerializeAsString()),
+          Blob(end.SerializeAsString())};
+}
+
+TEST(SnapshotLoader, GivesAnOlderTreeTheSystemZnodes) {
+  const auto loaded = load(chunks_of_old_tree("app"));
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  const DataTree& tree = **loaded;
+  EXPECT_EQ(tree.node_count(), 5U);
+  EXPECT_EQ(tree.find_path("/zookeeper/config")->ino, kConfigIno);
+  EXPECT_EQ(tree.find(kRootIno)->stat.cversion, 0);
+  EXPECT_EQ(tree.next_ino(), Ino{3});
+  EXPECT_EQ(tree.digest(), tree.recompute_digest());
+  const auto again = load(read_all(*(*loaded)->begin_snapshot()));
+  ASSERT_TRUE(again) << again.error().text;
+  EXPECT_EQ((*again)->digest(), tree.digest());
+}
+
+TEST(SnapshotLoader, RefusesAnOlderTreeWhoseNameZooKeeperIsTaken) {
+  const auto loaded = load(chunks_of_old_tree("zookeeper"));
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().text.find("'zookeeper'"), std::string::npos) << loaded.error().text;
 }
 
 TEST(SnapshotLoader, RefusesRandomBytes) {

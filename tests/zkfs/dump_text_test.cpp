@@ -81,7 +81,7 @@ TEST(DumpText, EveryKindOfTxnHasItsLine) {
 TEST(DumpText, AZnodeIsOneLine) {
   const DataTree tree;
   EXPECT_EQ(znode_text("/", *tree.find(kRootIno)),
-            "\"/\" directory persistent ino=1 version=0 cversion=0 size=0 czxid=0x0 mzxid=0x0 "
+            "\"/\" directory persistent ino=1 version=0 cversion=-1 size=0 czxid=0x0 mzxid=0x0 "
             "mtime=1970-01-01T00:00:00.000Z");
 }
 
