@@ -137,6 +137,7 @@ class DataTree {
  private:
   friend class SnapshotCursor;
   friend class SnapshotLoader;
+  friend class TreeBuilder;
   struct State;
   std::unique_ptr<State> state_;
 };

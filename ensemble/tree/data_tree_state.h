@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a DataTree points to; for data_tree.cpp and the snapshot's two ends only.
+// What a DataTree points to; for data_tree.cpp, the snapshot's two ends and
+// tree_builder.cpp only.
 #pragma once
 
 #include "ensemble/tree/data_tree.h"
