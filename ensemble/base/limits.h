@@ -63,4 +63,10 @@ inline constexpr std::size_t kClientUnstartedBytesMax = 1024 * 1024;
 // go and are counted.
 inline constexpr std::size_t kReplayQueueMax = 65'536;
 
+// A rename tells ZooKeeper clients of each znode that it moves, by its old path and by its new one.
+// Beyond these, those who watch recursively are disconnected instead, and read anew: the core
+// thread must not make events for a second, nor hold gigabytes of them.
+inline constexpr std::size_t kRenameWatchZnodesMax = 100'000;
+inline constexpr std::size_t kRenameWatchPathBytesMax = 16 * 1024 * 1024;
+
 }  // namespace zkfs::limits
