@@ -37,6 +37,8 @@ struct Run {
   int operator()(const zkfs::LockCommand& command) const { return zkfs::run_lock(command); }
 
   int operator()(const zkfs::DumpCommand& command) const { return zkfs::run_dump(command); }
+
+  int operator()(const zkfs::ImportCommand& command) const { return zkfs::run_import(command); }
 };
 
 }  // namespace

@@ -362,6 +362,28 @@ Described describe_dump(CLI::App& zkfs) {
           }};
 }
 
+Described describe_import(CLI::App& zkfs) {
+  const auto import = std::make_shared<ImportCommand>();
+  CLI::App* app =
+      zkfs.add_subcommand("import", "Makes a data directory out of one of a ZooKeeper server");
+  app->add_option("--data-dir,-d", import->data_dir,
+                  "to be made, without data; default: that of zkfs serve")
+      ->type_name("DIR");
+  app->add_option("--log-dir", import->log_dir, "dataLogDir of the ZooKeeper server, if it has one")
+      ->type_name("DIR");
+  app->add_option("ZOOKEEPER_DATA_DIR", import->source, "dataDir of the ZooKeeper server, stopped")
+      ->required()
+      ->type_name("");
+  app->footer(
+      "Versions 3.4 to 3.9. Sessions and their ephemerals are left out. Nothing is changed in\n"
+      "ZOOKEEPER_DATA_DIR; nothing is written if something cannot be imported.");
+  return {app, [import]() -> Command {
+            if (import->source.empty())
+              refuse("ZOOKEEPER_DATA_DIR is empty: give the dataDir of a ZooKeeper server");
+            return *import;
+          }};
+}
+
 PrintAndExit finish(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out;
   std::ostringstream err;
@@ -405,16 +427,15 @@ Command parse_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "zkfs " ZKFS_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "zkfs COMMAND --help tells more. serve and status are about servers; dump reads the files "
-      "of\n"
-      "one; the others are helpers for scripts and work on paths below a mount point.\n"
+      "zkfs COMMAND --help tells more. serve and status are about servers, dump and import about\n"
+      "their files; the others are helpers for scripts and work on paths below a mount point.\n"
       "Times: 500ms, 30s, 5m, 2h, 1d; a number alone is seconds.\n"
       "Exit codes: 0 yes, 1 no, 2 misuse, 3 no quorum, 4 timed out.\n"
       "Manual pages: zkfs(1), zkfs(7), zkfs(8), zkfs.conf(5).");
   const std::vector<Described> commands{
       describe_serve(app), describe_status(app), describe_create(app), describe_get(app),
       describe_set(app),   describe_rm(app),     describe_ls(app),     describe_stat(app),
-      describe_wait(app),  describe_lock(app),   describe_dump(app)};
+      describe_wait(app),  describe_lock(app),   describe_dump(app),   describe_import(app)};
   try {
     std::vector<std::string> words = normalized(argc, argv);
     // The parser takes them from the back.

@@ -8,6 +8,7 @@
 
 #include "zkfs/commands/create_command.h"
 #include "zkfs/commands/dump_command.h"
+#include "zkfs/commands/import_command.h"
 #include "zkfs/commands/lock_command.h"
 #include "zkfs/commands/tree_command.h"
 #include "zkfs/commands/value_command.h"
@@ -56,7 +57,8 @@ using Command = std::variant<PrintAndExit,
                              StatCommand,
                              WaitCommand,
                              LockCommand,
-                             DumpCommand>;
+                             DumpCommand,
+                             ImportCommand>;
 
 Command parse_command_line(int argc, const char* const* argv);
 
