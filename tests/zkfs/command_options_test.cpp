@@ -130,9 +130,16 @@ TEST(DumpOptions, WhatAndWhichPart) {
   EXPECT_EQ(parsed<DumpCommand>({"dump", "f", "g"}).files.size(), 2U);
 }
 
+TEST(ImportOptions, FromWhereAndWhereTo) {
+  const auto import = parsed<ImportCommand>({"import", "-d", "/d", "--log-dir", "/l", "/zk"});
+  EXPECT_EQ(import.data_dir, "/d");
+  EXPECT_EQ(import.log_dir, "/l");
+  EXPECT_EQ(import.source, "/zk");
+}
+
 TEST(CommandHelp, EndsWithZeroForEachCommand) {
-  for (const char* command :
-       {"serve", "status", "create", "get", "set", "rm", "ls", "stat", "wait", "lock", "dump"}) {
+  for (const char* command : {"serve", "status", "create", "get", "set", "rm", "ls", "stat", "wait",
+                              "lock", "dump", "import"}) {
     const auto print = std::get<PrintAndExit>(parse({command, "--help"}));
     EXPECT_EQ(print.exit_code, kExitYes) << command;
     EXPECT_NE(print.text.find("Usage: zkfs " + std::string(command)), std::string::npos)
@@ -180,6 +187,9 @@ INSTANTIATE_TEST_SUITE_P(Options,
                                          Words{"lock", "-n", "-w", "1s", "/zk/a", "--", "true"},
                                          Words{"lock", "--suspect-after", "0", "/zk/a", "--", "x"},
                                          Words{"dump", "--txns", "--tree"},
+                                         Words{"import"},
+                                         Words{"import", "a", "b"},
+                                         Words{"import", ""},
                                          Words{"dump", "--from", "zero"},
                                          Words{"dump", "--data-dir", "d", "file"}));
 
