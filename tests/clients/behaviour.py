@@ -93,9 +93,9 @@ class Transcript:
             got += part
 
     def kazoo(self, **options):
-        """A started kazoo client; options are KazooClient's."""
+        """A started kazoo client of the first server; options are KazooClient's."""
         from kazoo.client import KazooClient
-        options.setdefault("hosts", ",".join(self.servers))
+        options.setdefault("hosts", self.servers[0])
         options.setdefault("timeout", 5.0)
         made = KazooClient(**options)
         self.at_end.append(lambda: (made.stop(), made.close()))

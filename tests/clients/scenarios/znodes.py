@@ -334,7 +334,6 @@ def root_and_system_nodes(t):
         entries = a.quietly(rawzk.GET_ACL, text(path)).body.acl()
         a.say(f"{path}: {a.acl_text(entries)}")
     a.get_children("/zookeeper")
-    a.get("/zookeeper/quota")
     a.create("/zookeeper/t_x")
     a.get("/zookeeper/t_x")
     a.delete("/zookeeper/t_x")
