@@ -26,9 +26,7 @@ bool is_known(NodeKind kind) {
   return kind <= NodeKind::kSymlink;
 }
 
-bool is_leaf_kind(NodeKind kind) {
-  return kind == NodeKind::kFile || kind == NodeKind::kSymlink;
-}
+using tree::is_leaf_kind;
 
 Result<void> check_version(std::int32_t wanted, std::int32_t actual) {
   if (wanted != kAnyVersion && wanted != actual) return fail(Error::kBadVersion);
@@ -45,15 +43,21 @@ Result<void> check_shown(DeleteRequest::Shown expected, bool directory) {
 }  // namespace
 
 Decide::Decide(const Outstanding& state, SessionId session, const Identity& identity)
-    : state_(state), session_(session), identity_(identity) {}
+    : state_(state), session_(session), identity_(identity), almighty_(is_almighty(identity)) {}
 
 Result<void> Decide::allowed(Ino ino, std::uint32_t permission) const {
-  if (identity_.uid == 0 || acl_allows(state_.acl_of(ino), identity_, permission)) return {};
+  if (almighty_ || acl_allows(state_.acl_of(ino), identity_, permission)) return {};
   return fail(Error::kNoAuth);
 }
 
+// To a ZooKeeper client a name that is too long is one it may not choose.
+Result<void> Decide::named(Result<void> form) const {
+  const bool long_name = identity_.client && !form && form.error() == Error::kTooLarge;
+  return long_name ? fail(Error::kBadArguments) : form;
+}
+
 Result<Ino> Decide::existing(const Target& target, std::uint32_t permission) const {
-  ZKFS_TRY(check_form(target));
+  ZKFS_TRY(named(check_form(target)));
   const auto place = locate(state_, target);
   if (!place) return fail(place.error());
   if (!place->ino) return fail(Error::kNoNode);
@@ -64,7 +68,7 @@ Result<Ino> Decide::existing(const Target& target, std::uint32_t permission) con
 // --- create ---
 
 Result<void> Decide::check_create(const CreateRequest& request) const {
-  ZKFS_TRY(check_form_of_new(request.target, request.sequential));
+  ZKFS_TRY(named(check_form_of_new(request.target, request.sequential)));
   if (!is_known(request.type) || !is_known(request.kind)) return fail(Error::kBadArguments);
   if (request.type == NodeType::kContainer && is_leaf_kind(request.kind))
     return fail(Error::kBadArguments);
@@ -75,11 +79,12 @@ Result<void> Decide::check_create(const CreateRequest& request) const {
   return {};
 }
 
-// What a parent must be to have (another) child.
+// What a parent must be to have (another) child. A ZooKeeper client knows no files: its first child
+// makes one a directory (contract section 1).
 Result<void> Decide::can_adopt(Ino parent) const {
   const auto node = state_.node(parent);
   if (node->type == NodeType::kEphemeral) return fail(Error::kNoChildrenForEphemerals);
-  if (is_leaf_kind(node->kind)) return fail(Error::kNotDirectory);
+  if (is_leaf_kind(node->kind) && !identity_.client) return fail(Error::kNotDirectory);
   return {};
 }
 
@@ -89,7 +94,10 @@ Decide::Step Decide::operator()(const CreateRequest& request) const {
   if (!acl) return fail(acl.error());
   const auto place = locate_new(state_, request.target, request.sequential);
   if (!place) return fail(place.error());
-  if (place->ino) return fail(request.or_set ? Error::kIsDirectory : Error::kNodeExists);
+  if (place->ino) {
+    ZKFS_TRY(allowed(place->ino, Permissions::kCreate));
+    return fail(request.or_set ? Error::kIsDirectory : Error::kNodeExists);
+  }
 
   std::string name = place->name;
   if (request.sequential) name += tree::sequence_suffix(state_.node(place->parent)->create_counter);
@@ -97,7 +105,7 @@ Decide::Step Decide::operator()(const CreateRequest& request) const {
   // A sequential name that is taken is somebody else's, whatever `or_set` says.
   if (present && request.or_set && !request.sequential) return set_existing(request, present);
   ZKFS_TRY(allowed(place->parent, Permissions::kCreate));
-  ZKFS_TRY(tree::validate_name(name));
+  ZKFS_TRY(named(tree::validate_name(name)));
   if (present) return fail(Error::kNodeExists);
   ZKFS_TRY(can_adopt(place->parent));
 
@@ -131,7 +139,9 @@ Decide::Step Decide::set_existing(const CreateRequest& request, Ino ino) const {
 // --- the others ---
 
 Decide::Step Decide::operator()(const DeleteRequest& request) const {
-  ZKFS_TRY(check_form(request.target));
+  // ZooKeeper does not look at the names: a path that cannot be is one where nothing is.
+  const bool by_path = identity_.client && !request.target.ino;
+  ZKFS_TRY(named(by_path ? check_form_of_new(request.target, false) : check_form(request.target)));
   const auto place = locate(state_, request.target);
   if (!place) return fail(place.error());
   if (is_fixed(place->ino)) return fail(Error::kBadArguments);
@@ -162,7 +172,7 @@ Decide::Step Decide::operator()(const AppendRequest& request) const {
 }
 
 Decide::Step Decide::operator()(const SetAclRequest& request) const {
-  ZKFS_TRY(check_form(request.target));
+  ZKFS_TRY(named(check_form(request.target)));
   auto acl = acl_to_store(request.acl, identity_);
   if (!acl) return fail(acl.error());
   const auto ino = existing(request.target, Permissions::kAdmin);

@@ -4,7 +4,8 @@
 // that of prep.h; where several errors apply, ZooKeeper's precedence (reference/zookeeper.md 2.2).
 //
 // It upholds what DataTree::apply takes for granted, and one thing more: a znode of kind file or
-// symlink is no container and has no children.
+// symlink is no container and has no children. (A ZooKeeper client may give it one; then it is a
+// directory.)
 #pragma once
 
 #include <cstdint>
@@ -59,6 +60,8 @@ class Decide {
   };
 
   [[nodiscard]] Result<void> allowed(Ino ino, std::uint32_t permission) const;
+  // `form`, as it is answered to who asks.
+  [[nodiscard]] Result<void> named(Result<void> form) const;
   // An existing znode and the right to do something with it.
   [[nodiscard]] Result<Ino> existing(const Target& target, std::uint32_t permission) const;
   [[nodiscard]] Result<void> check_create(const CreateRequest& request) const;
@@ -73,6 +76,7 @@ class Decide {
   const Outstanding& state_;
   SessionId session_;
   const Identity& identity_;
+  bool almighty_;
 };
 
 }  // namespace zkfs::server

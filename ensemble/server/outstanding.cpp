@@ -17,8 +17,11 @@ std::int32_t next_version(std::int32_t version) {
   return next == -1 ? 0 : next;
 }
 
-void raise_counter(std::int32_t& counter) {
+// The parent's counter, which wraps, and its kind, as TxnApplier does it.
+void name_gained(Outstanding::Node& parent) {
+  std::int32_t& counter = parent.create_counter;
   counter = static_cast<std::int32_t>(static_cast<std::uint32_t>(counter) + 1U);
+  if (tree::is_leaf_kind(parent.kind)) parent.kind = tree::NodeKind::kDirectory;
 }
 
 // Adds a piece so that lengths fall: a byte is copied once each time the data doubles, and there
@@ -251,8 +254,8 @@ void Outstanding::apply(const tree::CloseSessionTxn& txn) {
 
 void Outstanding::create(const tree::CreateTxn& txn) {
   Node& parent = change(txn.parent);
-  raise_counter(parent.create_counter);
   parent.num_children += 1;
+  name_gained(parent);
   Node& node = insert(txn.ino);
   node.exists = true;
   node.parent = txn.parent;
@@ -335,7 +338,7 @@ void Outstanding::move(const tree::RenameTxn& txn, bool replaces) {
   Node& parent = change(txn.new_parent);
   parent.num_children += 1;
   // A name that was there before is not gained (tree/txn.h).
-  if (!replaces) raise_counter(parent.create_counter);
+  if (!replaces) name_gained(parent);
   Node& moved = change(txn.ino);
   moved.parent = txn.new_parent;
   moved.name = txn.new_name;

@@ -36,8 +36,8 @@ inline constexpr std::int32_t kAnyVersion = -1;
 // kSessionExpired; kBadArguments - malformed path.
 
 // Errors: kNodeExists; kNoNode - parent missing; kNoChildrenForEphemerals; kTooLarge; kInvalidAcl;
-// kNotDirectory - parent is of kind file or symlink (mount only: a parent of unspecified kind
-// becomes a directory).
+// kNotDirectory - parent is of kind file or symlink (processes only: a ZooKeeper client's child
+// makes it a directory, as anybody's makes a parent of unspecified kind).
 struct CreateRequest {
   Target target;  // {parent, name} or an absolute path; a sequential name gets its suffix
   Blob data;

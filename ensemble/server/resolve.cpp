@@ -14,6 +14,7 @@ namespace {
 Ino walk(const Outstanding& state, std::string_view path) {
   Ino at = kRootIno;
   while (at && !path.empty()) {
+    if (path.front() != '/') return {};
     path.remove_prefix(1);
     const std::string_view name = path.substr(0, path.find('/'));
     at = name.empty() ? Ino{} : state.child(at, name);
@@ -22,10 +23,12 @@ Ino walk(const Outstanding& state, std::string_view path) {
   return at;
 }
 
-// The parent of an absolute path other than "/" and the last name, which may be empty.
+// The parent of a path other than "/" and the last name, which may be empty. One that is not
+// absolute has no parent.
 Result<Located> split(const Outstanding& state, std::string_view path) {
   const std::size_t slash = path.rfind('/');
-  const Ino parent = walk(state, path.substr(0, slash));
+  const std::string_view above = path.substr(0, slash);
+  const Ino parent = above == "/" ? kRootIno : walk(state, above);
   if (!parent) return std::unexpected(Error::kNoNode);
   return Located{.parent = parent, .name = std::string(path.substr(slash + 1)), .ino = {}};
 }
@@ -56,8 +59,7 @@ Result<void> check_form_of_new(const Target& target, bool sequential) {
   const std::string_view path = target.path;
   if (path.size() > limits::kPathBytesMax) return std::unexpected(Error::kTooLarge);
   const bool is_name = path.find('/') == std::string_view::npos;
-  const bool fits =
-      target.ino ? is_name && (sequential || !path.empty()) : !path.empty() && path.front() == '/';
+  const bool fits = target.ino ? is_name && (sequential || !path.empty()) : !is_name;
   if (!fits || path.find('\0') != std::string_view::npos)
     return std::unexpected(Error::kBadArguments);
   return {};

@@ -24,7 +24,7 @@ struct Change {
                  // into ino at (parent, name)
     kExchanged,  // ino, now at (parent, name), and `other`, now at (old_parent, old_name), swapped
                  // places
-    kBecameDirectory,  // a first child made an unspecified ino a directory of the mount (contract
+    kBecameDirectory,  // a first child made ino, which was shown as none, a directory (contract
                        // section 1)
     kLockGranted,      // the lock request `request` of `session` for ino, which had waited, was
                        // granted; no other member means anything, and the znode may be gone

@@ -27,12 +27,17 @@ enum class NodeType : std::uint8_t { kPersistent = 0, kEphemeral = 1, kContainer
 // How the mount shows it; invisible to ZooKeeper clients (contract section 1).
 enum class NodeKind : std::uint8_t { kUnspecified = 0, kFile = 1, kDirectory = 2, kSymlink = 3 };
 
+// Of what the mount shows as no directory, whatever becomes of it.
+constexpr bool is_leaf_kind(NodeKind kind) {
+  return kind == NodeKind::kFile || kind == NodeKind::kSymlink;
+}
+
 // One word each, as people read it; of an unspecified kind there is none.
 std::string_view to_string(NodeType type);
 std::string_view to_string(NodeKind kind);
 
 // `name` is final: the sequence suffix is in it. The parent's create counter rises by one, whatever
-// the type.
+// the type; a parent of kind file or symlink becomes a directory.
 struct CreateTxn {
   Ino parent;
   std::string name;

@@ -81,11 +81,14 @@ void TxnApplier::name_gained(Slot parent) {
   ZKFS_CHECK(node.type != NodeType::kEphemeral, "txn {}: a child for ephemeral {}", zxid_,
              node.ino);
   const bool was_directory = node.is_directory();
+  const NodeKind kind = node.kind;
   tree_.set_create_counter(parent, successor(node.create_counter));
+  if (is_leaf_kind(kind)) tree_.set_kind(parent, NodeKind::kDirectory);
   children_changed(parent);
   if (!was_directory && node.is_directory()) {
     Change became = change(Change::Kind::kBecameDirectory, parent);
     became.was_directory = false;
+    became.old_node_kind = kind;
     changes_.push_back(std::move(became));
   }
 }

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ensemble/base/check.h"
 #include "ensemble/server/prep.h"
@@ -26,6 +28,12 @@ inline Target at(std::string path) {
 
 inline Target at(Ino ino, std::string name = {}) {
   return {.ino = ino, .path = std::move(name)};
+}
+
+// A ZooKeeper client that has proven so much.
+inline Identity client(std::vector<AuthId> ids) {
+  return {
+      .uid = 0, .gids = {}, .client = std::make_shared<const std::vector<AuthId>>(std::move(ids))};
 }
 
 inline CreateRequest create(Target target, const std::string& data = {}) {

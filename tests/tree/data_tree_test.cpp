@@ -356,6 +356,22 @@ TEST_F(DataTreeTest, ChangesHoldAnAclThatTheTreeLostUnlessAnyoneMayReadByIt) {
   EXPECT_EQ(apply(DeleteTxn{create(kRootIno, "open")}).changes.back().lost_acl, AclList{});
 }
 
+TEST_F(DataTreeTest, AChildMakesAFileOrSymlinkADirectory) {
+  for (const NodeKind kind : {NodeKind::kFile, NodeKind::kSymlink}) {
+    const Ino d = create(kRootIno, std::string(to_string(kind)));
+    const Ino a = create(d, "a", kind);
+    const auto changes = apply(creation(a, "x")).changes;
+    ASSERT_EQ(kinds(changes),
+              (std::vector{Change::Kind::kBecameDirectory, Change::Kind::kCreated}));
+    EXPECT_FALSE(changes[0].was_directory);
+    EXPECT_EQ(changes[0].old_node_kind, kind);
+    EXPECT_TRUE(changes[0].directory);
+    EXPECT_EQ(node(a).kind, NodeKind::kDirectory);
+    EXPECT_EQ(node(d).subdirectories, 1U);
+    EXPECT_EQ(tree.digest(), tree.recompute_digest());
+  }
+}
+
 TEST_F(DataTreeDeathTest, ATxnThatDoesNotFitAborts) {
   const Ino a = create(kRootIno, "a");
   create(a, "x");

@@ -42,6 +42,12 @@ struct Model::Step {
     m.nodes.at(parent).pzxid = zxid;
   }
 
+  void gained(Ino parent) {
+    ModelNode& node = m.nodes.at(parent);
+    ++node.creates;
+    if (is_leaf_kind(node.kind)) node.kind = NodeKind::kDirectory;
+  }
+
   void set(Ino ino, std::string data, WallMillis mtime) {
     ModelNode& node = m.nodes.at(ino);
     node.data = std::move(data);
@@ -65,7 +71,7 @@ struct Model::Step {
     node.ctime = node.mtime = node.change_time = time;
     m.nodes[txn.ino] = node;
     enter(txn.ino, txn.parent, txn.name);
-    ++m.nodes.at(txn.parent).creates;
+    gained(txn.parent);
     Outcome outcome = ok(txn.ino);
     outcome.name = txn.name;
     return outcome;
@@ -121,7 +127,7 @@ struct Model::Step {
       return ok(txn.replaced);
     } else {
       if (txn.replaced) remove(txn.replaced);
-      if (!txn.replaced) ++m.nodes.at(txn.new_parent).creates;
+      if (!txn.replaced) gained(txn.new_parent);
       leave(txn.ino);
       enter(txn.ino, txn.new_parent, txn.new_name);
     }
