@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "ensemble/base/clock.h"
+#include "ensemble/base/metrics_text.h"
 #include "ensemble/storage/storage_port.h"
-#include "mount/metrics.h"
 
 namespace zkfs {
 
@@ -32,13 +32,13 @@ class MeteredStorage final : public storage::StoragePort {
     }
   }
 
-  [[nodiscard]] const mount::Histogram& latencies() const { return latencies_; }
+  [[nodiscard]] const Histogram& latencies() const { return latencies_; }
 
  private:
   storage::StoragePort& storage_;
   std::function<Instant()> now_;
   std::deque<std::pair<std::uint64_t, Instant>> appends_;  // not durable yet, by token
-  mount::Histogram latencies_;
+  Histogram latencies_;
 };
 
 }  // namespace zkfs

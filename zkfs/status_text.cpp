@@ -144,18 +144,17 @@ std::vector<mount::EnsembleMember> ensemble_members(const StatusView& view) {
 }
 
 std::string metrics_text(const StatusView& view,
-                         const mount::Histogram& appends,
+                         const Histogram& appends,
                          const ProcessFacts& process) {
   const server::MemberStatus& member = view.member;
-  mount::MetricsText text;
+  MetricsText text;
   const auto gauge = [&text](std::string_view name, std::string_view help, auto value) {
     text.one(name, "gauge", help, "", value);
   };
   const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
   text.family("zkfs_role", "gauge", "1 for the role this server has.");
   for (const std::string_view role : {"leader", "follower", "observer", "standalone", "looking"}) {
-    text.sample("zkfs_role", mount::MetricsText::label("role", role),
-                number(role_word(view) == role));
+    text.sample("zkfs_role", MetricsText::label("role", role), number(role_word(view) == role));
   }
   gauge("zkfs_in_quorum", "1 while this server takes part in a quorum.", number(member.in_quorum));
   gauge("zkfs_quorum_lost_seconds", "Since when it does not; 0 while it does.",
@@ -174,8 +173,7 @@ std::string metrics_text(const StatusView& view,
         number(member.learners_in_sync));
   text.family("zkfs_peer_connected", "gauge", "1 while the link to the server is up.");
   for (const PeerView& peer : view.peers) {
-    text.sample("zkfs_peer_connected",
-                mount::MetricsText::label("server", fmt::format("{}", peer.id)),
+    text.sample("zkfs_peer_connected", MetricsText::label("server", fmt::format("{}", peer.id)),
                 number(peer.connected));
   }
   text.family("zkfs_heartbeat_seconds", "gauge",
@@ -183,7 +181,7 @@ std::string metrics_text(const StatusView& view,
   for (const zab::LearnerStatus& learner : view.learners) {
     if (!learner.round_trip) continue;
     text.sample("zkfs_heartbeat_seconds",
-                mount::MetricsText::label("server", fmt::format("{}", learner.id)),
+                MetricsText::label("server", fmt::format("{}", learner.id)),
                 std::chrono::duration<double>(*learner.round_trip).count());
   }
   text.histogram("zkfs_log_append_seconds",

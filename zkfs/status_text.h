@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "ensemble/base/clock.h"
+#include "ensemble/base/metrics_text.h"
 #include "ensemble/server/door.h"
 #include "ensemble/server/member.h"
-#include "mount/metrics.h"
 #include "mount/mount.h"
 
 namespace zkfs {
@@ -59,7 +59,7 @@ std::vector<mount::EnsembleMember> ensemble_members(const StatusView& view);
 // Prometheus text: of the member, its disk and the process. `appends`: how long what was appended
 // to the log took to be durable.
 std::string metrics_text(const StatusView& view,
-                         const mount::Histogram& appends,
+                         const Histogram& appends,
                          const ProcessFacts& process);
 
 }  // namespace zkfs

@@ -142,7 +142,7 @@ TEST(Ensemble, AParticipantThatNobodyHeardOfHasNoKnownRole) {
 TEST(Metrics, EverySampleBelongsToAFamily) {
   StatusView view = follower();
   view.learners = {{.id = ServerId(3), .observer = true, .acked = {}, .round_trip = Millis(2)}};
-  mount::Histogram appends;
+  Histogram appends;
   appends.add(Millis(1));
   std::istringstream lines(metrics_text(view, appends, {.resident_bytes = 1}));
   std::string family;
