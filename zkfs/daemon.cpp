@@ -25,6 +25,7 @@
 #include <fmt/format.h>
 
 #include "ensemble/base/log.h"
+#include "ensemble/client_port/client_port.h"
 #include "ensemble/peer/peer_network.h"
 #include "ensemble/server/member.h"
 #include "ensemble/storage/disk_thread.h"
@@ -110,6 +111,7 @@ server::MemberConfig member_config(const Config& config) {
   member.zab.heartbeat_interval = config.heartbeat_interval;
   member.zab.heartbeat_timeout = config.heartbeat_timeout;
   member.zab.sync_timeout = config.tick_time * config.init_limit;
+  member.reap_interval = config.reap_interval;
   member.snap_count = config.snap_count;
   member.snap_bytes = config.snap_bytes;
   member.session_timeout_min_ms = config.session_timeout_min_ms;
@@ -119,6 +121,23 @@ server::MemberConfig member_config(const Config& config) {
       std::min(member.touch_interval, Millis(config.session_timeout_min_ms / 4 + 1));
   member.seed = (std::uint64_t{std::random_device{}()} << 32U) ^ std::random_device{}();
   return member;
+}
+
+client_port::Settings client_port_settings(const Config& config) {
+  return {.self = config.self,
+          .address = config.client_address,
+          .port = config.client_port,
+          .connections_per_address_max = config.client_connections_max,
+          .connections_max = config.connections_max,
+          .frame_bytes_max = config.frame_bytes_max,
+          .outstanding_max = config.outstanding_max,
+          .tick_time = config.tick_time,
+          .read_only_enabled = config.read_only_mode,
+          .local_sessions = config.local_sessions,
+          .local_sessions_upgrading = config.local_sessions_upgrading,
+          .extended_types = config.extended_types,
+          .skip_acl = config.skip_acl,
+          .super_digest = config.super_digest};
 }
 
 std::vector<peer::PeerAddress> peer_addresses(const Config& config) {
@@ -199,6 +218,7 @@ class Daemon {
   std::unique_ptr<MeteredStorage> storage_;  // the member's way to the disk thread
   std::unique_ptr<peer::PeerNetwork> network_;
   std::unique_ptr<server::Member> member_;
+  std::unique_ptr<client_port::ClientPort> client_port_;  // none without clientPort
   std::unique_ptr<ControlSocket> control_socket_;
   Mounts mounts_;
 
@@ -234,6 +254,12 @@ Expected<void> Daemon::build(const handover::Daemon* left) {
   if (!control_socket) return std::unexpected(std::move(control_socket).error());
   control_socket_ = std::move(*control_socket);
   if (!config_.standalone) ZKFS_TRY(network_->start(config_.listen_on_all_addresses));
+  if (config_.client_port != 0) {
+    client_port_ = std::make_unique<client_port::ClientPort>(
+        context_, *member_, client_port_settings(config_), now,
+        [](std::string_view) -> std::optional<std::string> { return std::nullopt; });
+    ZKFS_TRY(client_port_->listen());
+  }
   member_->start(now());
   mounts_.serve(*member_);
   if (left != nullptr) {
@@ -321,6 +347,7 @@ int Daemon::run(Started started) {
   if (upgrade_ == Upgrade::kReady) {
     // Everything said and asked is settled; what the disk thread still has is carried out first.
     mounts_.drop_workers();
+    client_port_.reset();
     control_socket_.reset();
     network_.reset();
     disk_thread_.reset();
@@ -330,6 +357,7 @@ int Daemon::run(Started started) {
   }
   // Outside the loop, in this order: the helper's workers, then the disk thread's queue.
   mounts_.clear();
+  client_port_.reset();
   control_socket_.reset();
   member_.reset();
   network_.reset();
@@ -402,6 +430,8 @@ void Daemon::request_flush() {
   asio::post(context_, [this] {
     flush_posted_ = false;
     member_->flush(now());
+    // Replies and events of this turn need not wait for the next.
+    if (client_port_) client_port_->flush();
   });
 }
 
@@ -416,6 +446,7 @@ void Daemon::tick() {
   const Now at = now();
   warn_if_late(at.monotonic);
   member_->tick(at);
+  if (client_port_) client_port_->tick();
   service_manager_.alive(at.monotonic);
   if (!stopping_) {
     mounts_.tick();
@@ -507,6 +538,7 @@ void Daemon::begin_stop(const std::string& reason, int exit_code) {
   purge_timer_.cancel();
   service_manager_.stopping();
   if (started_) std::exchange(started_, nullptr)(fmt::format("stopped as it started: {}", reason));
+  if (client_port_) client_port_->stop();
   mounts_.stop();
   // The next ticks wait for the close of the mounts' sessions, then finish.
   stop_deadline_ = monotonic_now() + kSessionCloseWait;

@@ -121,7 +121,7 @@ AuthBody read_auth(Reader& reader) {
   AuthBody body;
   body.type = reader.read_int();
   body.scheme = reader.read_text();
-  body.auth = reader.read_text();
+  body.auth = reader.read_buffer();
   return body;
 }
 

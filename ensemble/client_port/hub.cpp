@@ -226,18 +226,26 @@ SessionId Hub::session_of(server::WatcherId id) const {
 
 void Hub::applied(const server::AppliedTxn& txn) {
   if (watches_.empty()) return;
-  for (const server::WatchEvent& event : server::watch_events(txn, tree(), watches_)) {
-    watches_.fire(event.type, event.path, told_);
-    for (const server::WatcherId id : told_) {
-      Conversation& conversation = *conversations_[id];
-      // Who may not read hears nothing, and the watch is gone all the same (reference 4.6).
-      if (event.acl != nullptr && !settings_.skip_acl &&
-          !server::acl_allows(*event.acl, conversation.identity(), tree::Permissions::kRead)) {
-        continue;
-      }
-      conversation.event(event.type, event.path, txn.zxid);
+  applying_ = txn.zxid;
+  server::watch_events(txn.changes, tree(), watches_, *this);
+}
+
+void Hub::event(const server::WatchEvent& event) {
+  watches_.fire(event.type, event.path, told_);
+  for (const server::WatcherId id : told_) {
+    Conversation& conversation = *conversations_[id];
+    // Who may not read hears nothing, and the watch is gone all the same (reference 4.6).
+    if (event.acl != nullptr && !settings_.skip_acl &&
+        !server::acl_allows(*event.acl, conversation.identity(), tree::Permissions::kRead)) {
+      continue;
     }
+    conversation.event(event.type, event.path, applying_);
   }
+}
+
+void Hub::overflow(server::WatcherId watcher) {
+  cut_off(*conversations_[watcher], "a directory moved with more than its recursive watch can tell");
+  conversations_[watcher]->end();
 }
 
 void Hub::replaced(const tree::DataTree& /*before*/, const tree::DataTree& /*after*/) {

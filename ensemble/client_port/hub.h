@@ -28,13 +28,14 @@
 #include "ensemble/client_port/port_view.h"
 #include "ensemble/client_port/settings.h"
 #include "ensemble/server/client_door.h"
+#include "ensemble/server/watch_events.h"
 #include "ensemble/server/watch_table.h"
 
 namespace zkfs::client_port {
 
 class Conversation;
 
-class Hub final : public server::ChangeSubscriber {
+class Hub final : public server::ChangeSubscriber, private server::WatchEventSink {
  public:
   // `door` outlives it. `now` reads the clock. `random_bytes` are not to be guessed.
   Hub(server::ClientDoor& door,
@@ -131,6 +132,10 @@ class Hub final : public server::ChangeSubscriber {
   void quorum_changed(bool in_quorum) override;
 
  private:
+  // --- WatchEventSink ---
+  void event(const server::WatchEvent& event) override;
+  void overflow(server::WatcherId watcher) override;
+
   void end_all(std::string_view why);
   void wake_all();
   void expire_local_sessions();
@@ -158,7 +163,8 @@ class Hub final : public server::ChangeSubscriber {
   bool without_quorum_ = true;  // for longer than connections are kept
   Instant next_sweep_{};
   Instant next_complaint_{};
-  std::vector<server::WatcherId> told_;  // scratch of applied()
+  Zxid applying_;                        // of the events under way
+  std::vector<server::WatcherId> told_;  // scratch of event()
 };
 
 }  // namespace zkfs::client_port

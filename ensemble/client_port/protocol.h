@@ -14,6 +14,7 @@
 
 #include "ensemble/base/blob.h"
 #include "ensemble/base/ids.h"
+#include "ensemble/server/watch_table.h"
 
 namespace zkfs::client_port {
 
@@ -59,27 +60,14 @@ inline constexpr std::int32_t kPingXid = -2;
 inline constexpr std::int32_t kAuthXid = -4;
 inline constexpr std::int32_t kSetWatchesXid = -8;
 
-enum class EventType : std::int32_t {
-  kNodeCreated = 1,
-  kNodeDeleted = 2,
-  kNodeDataChanged = 3,
-  kNodeChildrenChanged = 4,
-};
+using server::EventType;
+using server::WatcherType;
 
 // The only state that a server puts into an event.
 inline constexpr std::int32_t kSyncConnected = 3;
 
 // Of addWatch.
 enum class WatchMode : std::int32_t { kPersistent = 0, kPersistentRecursive = 1 };
-
-// Of checkWatches and removeWatches.
-enum class WatcherType : std::int32_t {
-  kChildren = 1,
-  kData = 2,
-  kAny = 3,
-  kPersistent = 4,
-  kPersistentRecursive = 5,
-};
 
 struct CreateFlags {
   static constexpr std::int32_t kPersistent = 0, kEphemeral = 1, kPersistentSequential = 2,
@@ -209,7 +197,7 @@ struct WatchesBody {
 struct AuthBody {
   std::int32_t type = 0;
   std::string_view scheme;
-  ByteView auth;
+  Data auth;
 };
 
 // setWatches, setWatches2; the last two are empty in the former. Null lists read as empty ones.

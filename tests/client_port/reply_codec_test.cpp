@@ -195,14 +195,14 @@ TEST(Reply, OfADigestOnlyTheUserIsTold) {
 
 TEST(Event, TheGoldenBytesWithoutAZxid) {
   EXPECT_EQ(written([](std::string& out) {
-              write_event(out, EventType::kNodeDataChanged, "/hx", std::nullopt);
+              write_event(out, EventType::kDataChanged, "/hx", std::nullopt);
             }),
             hex("0000001f ffffffff ffffffffffffffff 00000000 00000003 00000003 00000003 2f6878"));
 }
 
 TEST(Event, WithTheZxidOfItsTxn) {
   EXPECT_EQ(written([](std::string& out) {
-              write_event(out, EventType::kNodeChildrenChanged, "/", Zxid(0x100000007));
+              write_event(out, EventType::kChildrenChanged, "/", Zxid(0x100000007));
             }),
             hex("0000001d ffffffff 0000000100000007 00000000 00000004 00000003 00000001 '/'"));
 }
