@@ -47,6 +47,7 @@ class Moment {
   [[nodiscard]] std::string path_of(Ino ino) const;
   // Requires: it is there at this moment.
   [[nodiscard]] const AclList& acl_of(Ino ino) const;
+  [[nodiscard]] std::size_t child_count(Ino ino) const;
   // In the order of numbers, which is the same on every server.
   [[nodiscard]] std::vector<Child> children_of(Ino ino) const;
   [[nodiscard]] Ino child(Ino parent, std::string_view name) const;
@@ -167,6 +168,17 @@ const AclList& Moment::acl_of(Ino ino) const {
   const auto node = after_.find(ino);
   ZKFS_CHECK(node, "an event of {}, which is not there", ino);
   return *node->acl;
+}
+
+std::size_t Moment::child_count(Ino ino) const {
+  const auto node = after_.find(ino);
+  std::size_t count = node ? node->stat.num_children : 0;
+  for (const auto& [child, place] : places_) {
+    const auto now = after_.find(child);
+    if (now && now->parent == ino) --count;
+    if (place && place->parent == ino) ++count;
+  }
+  return count;
 }
 
 std::vector<Child> Moment::children_of(Ino ino) const {
@@ -336,9 +348,10 @@ std::optional<std::vector<Below>> Teller::walk(Ino ino,
   std::vector<Below> found;
   std::size_t bytes = 0;
   const auto add_children = [&](Ino parent, const std::string& path) {
-    const std::vector<Child> children = moment_.children_of(parent);
-    if (found.size() + children.size() > znodes) return false;
-    for (const Child& child : children) {
+    const std::size_t count = moment_.child_count(parent);
+    if (count == 0) return true;
+    if (count > znodes - found.size()) return false;
+    for (const Child& child : moment_.children_of(parent)) {
       found.push_back({child.ino, path + "/" + std::string(child.name), false});
       bytes += prefix_bytes + 2 * found.back().path.size();
     }
@@ -364,14 +377,14 @@ void Teller::watched_inside(Ino ino, std::string_view path, std::vector<Below>& 
       at = moment_.child(at, rest.substr(start, end - start));
       start = end + 1;
     }
-    if (at) found.push_back({at, std::string(rest), !moment_.children_of(at).empty()});
+    if (at) found.push_back({at, std::string(rest), moment_.child_count(at) != 0});
   }
 }
 
 Inside Teller::inside_of(Ino ino, std::string_view from, std::string_view to) const {
   constexpr std::size_t kFew = 64;
   Inside inside;
-  inside.has_children = !moment_.children_of(ino).empty();
+  inside.has_children = moment_.child_count(ino) != 0;
   if (!inside.has_children) return inside;
   const std::size_t prefixes = from.size() + to.size();
   const std::size_t at_first = std::min(std::max(table_.paths(), kFew), limits_.znodes);

@@ -180,15 +180,16 @@ bool WatchTable::remove(WatcherId watcher, std::string_view path, WatcherType ty
   return found;
 }
 
-void WatchTable::drop(WatcherId watcher) {
-  if (watcher >= watchers_.size()) return;
-  while (watchers_[watcher].first != kNoSlot) {
+bool WatchTable::drop(WatcherId watcher, std::size_t at_most) {
+  for (; count_of(watcher) != 0; --at_most) {
+    if (at_most == 0) return false;
     const Slot watch = watchers_[watcher].first;
     const Slot path = watches_pool_[watch].path();
     erase(watch);
     free_path_if_unwatched(path);
   }
   release_if_empty();
+  return true;
 }
 
 // --- firing ---

@@ -72,8 +72,9 @@ class WatchTable {
   [[nodiscard]] bool contains(WatcherId watcher, std::string_view path, WatcherType type) const;
   // Removes what contains() would find. False: there was none.
   bool remove(WatcherId watcher, std::string_view path, WatcherType type);
-  // Removes all of a watcher. Its number may be used for another from now on.
-  void drop(WatcherId watcher);
+  // Removes all of a watcher, or `at_most` of them: a million take the better part of a second.
+  // True once none is left; only then may its number be used for another.
+  bool drop(WatcherId watcher, std::size_t at_most = SIZE_MAX);
 
   [[nodiscard]] bool empty() const { return watches_ == 0; }
 

@@ -203,8 +203,16 @@ TEST_F(WatchTableTest, ADroppedNumberStartsAnew) {
   EXPECT_EQ(fire(kDataChanged, "/a"), Ids{2});
 }
 
+TEST_F(WatchTableTest, AWatcherIsDroppedInPiecesIfWanted) {
+  for (const char* path : {"/a", "/b", "/c"}) table.add(1, path, kData);
+  EXPECT_FALSE(table.drop(1, 2));
+  EXPECT_EQ(table.count_of(1), 1U);
+  EXPECT_TRUE(table.drop(1, 1));
+  EXPECT_TRUE(table.empty());
+}
+
 TEST_F(WatchTableTest, DroppingWhoNeverWatchedDoesNothing) {
-  table.drop(1000);
+  EXPECT_TRUE(table.drop(1000));
   EXPECT_TRUE(table.empty());
 }
 
