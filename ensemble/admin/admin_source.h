@@ -124,6 +124,22 @@ struct Durations {
   const Histogram* update = nullptr;  // of a client's write request
 };
 
+// What this server has counted since it was started, by ZooKeeper's names; empty: it does not count
+// that, and nothing is shown of it.
+struct Counts {
+  std::optional<std::uint64_t> pending_syncs;   // syncs of clients under way, on a leader
+  std::optional<std::uint64_t> proposal_count;  // of this leader
+  std::optional<std::uint64_t> commit_count;    // of this leader
+  std::optional<std::uint64_t> looking_count;   // how often it began an election
+  std::optional<std::uint64_t> snap_count;      // learners that this leader sent a snapshot
+  std::optional<std::uint64_t> diff_count;      // learners that this leader sent what they lacked
+  std::optional<std::uint64_t> connection_requests;
+  std::optional<std::uint64_t> connection_drops;
+  std::optional<std::uint64_t> revalidations;  // sessions that came back by another connection
+  std::optional<std::uint64_t> sessions_expired;
+  std::optional<std::uint64_t> sessionless_connections_expired;
+};
+
 class AdminSource {
  public:
   virtual ~AdminSource() = default;
@@ -157,6 +173,7 @@ class AdminSource {
   [[nodiscard]] virtual DirectorySizes directory_sizes() const = 0;
   [[nodiscard]] virtual std::optional<LastSnapshot> last_snapshot() const = 0;
   [[nodiscard]] virtual Durations durations() const = 0;
+  [[nodiscard]] virtual Counts counts() const = 0;
   [[nodiscard]] virtual ProcessUse process_use() const = 0;
 };
 

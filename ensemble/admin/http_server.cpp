@@ -2,6 +2,7 @@
 #include "ensemble/admin/http_server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ namespace zkfs::admin {
 namespace {
 
 using asio::ip::tcp;
+
+constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
 
 std::expected<tcp::acceptor, asio::error_code> listen_on(asio::io_context& context,
                                                          const tcp::endpoint& endpoint) {
@@ -131,11 +134,30 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       before = connections();
       MHD_run(daemon);
     } while (connections() < before);
-    wait();
+    if (connections() == 0 && is_ready()) {
+      pause();
+    } else {
+      wait();
+    }
   }
 
   [[nodiscard]] unsigned connections() const {
     return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+  }
+
+  // Whether the library's set still has something to do.
+  [[nodiscard]] bool is_ready() {
+    pollfd set{.fd = ready.native_handle(), .events = POLLIN, .revents = 0};
+    return ::poll(&set, 1, 0) > 0;
+  }
+
+  // Somebody waits to be accepted and cannot be: out of file descriptors, most likely. Trying on at
+  // once would only burn the processor.
+  void pause() {
+    timer.expires_after(kPauseAfterError);
+    timer.async_wait([self = shared_from_this()](const asio::error_code& error) {
+      if (!error) self->run();
+    });
   }
 
   void wait() {

@@ -21,6 +21,7 @@ struct Facts {
   std::vector<zab::LearnerStatus> learners;
   std::optional<ProposalSizes> proposals;
   Durations durations;
+  Counts counts;
   ProcessUse process;
   std::uint64_t ephemerals = 0;
   bool leads = false;  // an ensemble
@@ -39,6 +40,7 @@ Facts facts_of(const AdminSource& source) {
               .learners = source.learners(),
               .proposals = source.proposal_sizes(),
               .durations = source.durations(),
+              .counts = source.counts(),
               .process = source.process_use()};
   for (const tree::Session& session : source.tree().sessions()) {
     facts.ephemerals += session.ephemerals;
@@ -75,6 +77,10 @@ Value summary(const Histogram* histogram) {
                        .p95 = milliseconds(0.95),
                        .p99 = milliseconds(0.99),
                        .p999 = milliseconds(0.999)});
+}
+
+Value count(const std::optional<std::uint64_t>& counted) {
+  return counted ? Value(*counted) : std::nullopt;
 }
 
 struct Row {
@@ -152,10 +158,6 @@ constexpr std::array kServerRows{
         [](const Facts& f) { return of_leader(f, 0); }},
     Row{"synced_observers", "gauge", "Observers in step with this leader.",
         [](const Facts& f) { return of_leader(f, f.learners_that(true, true)); }},
-    Row{"pending_syncs", "gauge", "Learners that this leader is bringing up to date.",
-        [](const Facts& f) {
-          return of_leader(f, f.learners_that(false, false) + f.learners_that(true, false));
-        }},
     Row{"leader_uptime", "gauge", "Milliseconds since this server leads.",
         [](const Facts& f) {
           const std::optional<Millis> uptime = f.source.leader_uptime();
@@ -180,6 +182,32 @@ constexpr std::array kServerRows{
         [](const Facts& f) { return summary(f.durations.read); }},
     Row{"updatelatency", "summary", "Milliseconds to answer a write.",
         [](const Facts& f) { return summary(f.durations.update); }},
+};
+
+// Only what this server counts.
+constexpr std::array kCountRows{
+    Row{"pending_syncs", "gauge", "Syncs of clients that this leader has under way.",
+        [](const Facts& f) { return count(f.counts.pending_syncs); }},
+    Row{"proposal_count", "counter", "Proposals of this leader.",
+        [](const Facts& f) { return count(f.counts.proposal_count); }},
+    Row{"commit_count", "counter", "Proposals of this leader that were committed.",
+        [](const Facts& f) { return count(f.counts.commit_count); }},
+    Row{"looking_count", "counter", "Elections this server began.",
+        [](const Facts& f) { return count(f.counts.looking_count); }},
+    Row{"snap_count", "counter", "Learners brought up to date by a snapshot.",
+        [](const Facts& f) { return count(f.counts.snap_count); }},
+    Row{"diff_count", "counter", "Learners brought up to date by what they lacked.",
+        [](const Facts& f) { return count(f.counts.diff_count); }},
+    Row{"connection_request_count", "counter", "Connections of clients that asked for a session.",
+        [](const Facts& f) { return count(f.counts.connection_requests); }},
+    Row{"connection_drop_count", "counter", "Connections that this server closed.",
+        [](const Facts& f) { return count(f.counts.connection_drops); }},
+    Row{"connection_revalidate_count", "counter", "Sessions that came back by another connection.",
+        [](const Facts& f) { return count(f.counts.revalidations); }},
+    Row{"stale_sessions_expired", "counter", "Sessions that were silent for too long.",
+        [](const Facts& f) { return count(f.counts.sessions_expired); }},
+    Row{"sessionless_connections_expired", "counter", "Connections that never asked for a session.",
+        [](const Facts& f) { return count(f.counts.sessionless_connections_expired); }},
 };
 
 std::string number_text(const Number& number) {
@@ -235,6 +263,7 @@ std::vector<Metric> collect(const AdminSource& source) {
   };
   add(kServiceRows);
   add(kServerRows);
+  add(kCountRows);
   return metrics;
 }
 

@@ -94,6 +94,7 @@ class FakeSource final : public AdminSource {
   std::vector<SessionPaths> by_session;
   std::optional<LastSnapshot> snapshot;
   Durations counted;
+  Counts numbers;
   int connection_resets = 0;
   int port_resets = 0;
 
@@ -142,6 +143,8 @@ class FakeSource final : public AdminSource {
   [[nodiscard]] std::optional<LastSnapshot> last_snapshot() const override { return snapshot; }
 
   [[nodiscard]] Durations durations() const override { return counted; }
+
+  [[nodiscard]] Counts counts() const override { return numbers; }
 
   [[nodiscard]] ProcessUse process_use() const override { return {45, 20000}; }
 };

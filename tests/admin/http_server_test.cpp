@@ -2,6 +2,9 @@
 // Over real sockets of the loopback, one event loop for both sides.
 #include "ensemble/admin/http_server.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <array>
 #include <chrono>
 #include <functional>
@@ -337,6 +340,27 @@ TEST_F(Http, ThePortIsFreeAgainAfterwards) {
   server.reset();
   start({.port = port});
   EXPECT_EQ(server->port(), port);
+}
+
+TEST_F(Http, WithoutDescriptorsItPausesAndThenGoesOn) {
+  start();
+  context.poll();
+  const auto client = connect();
+  client->send(get("/here"));
+  std::vector<int> taken;
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit few{.rlim_cur = 256, .rlim_max = before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken.push_back(fd);
+  std::size_t turns = 0;
+  for (int i = 0; i < 1000; ++i) turns += context.poll();
+  EXPECT_LT(turns, 20U);
+  EXPECT_FALSE(client->closed);
+  for (const int fd : taken) ::close(fd);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_TRUE(until([&] { return client->closed; }));
+  EXPECT_TRUE(client->received.ends_with("{}\n"));
 }
 
 TEST_F(Http, NothingRunsWhileNobodyAsks) {
