@@ -42,8 +42,15 @@ Result<void> check_shown(DeleteRequest::Shown expected, bool directory) {
 
 }  // namespace
 
-Decide::Decide(const Outstanding& state, SessionId session, const Identity& identity)
-    : state_(state), session_(session), identity_(identity), almighty_(is_almighty(identity)) {}
+Decide::Decide(const Outstanding& state,
+               SessionId session,
+               const Identity& identity,
+               QuotaKeeper& quotas)
+    : state_(state),
+      session_(session),
+      identity_(identity),
+      almighty_(is_almighty(identity)),
+      quotas_(quotas) {}
 
 Result<void> Decide::allowed(Ino ino, std::uint32_t permission) const {
   if (almighty_ || acl_allows(state_.acl_of(ino), identity_, permission)) return {};
@@ -112,6 +119,7 @@ Decide::Step Decide::operator()(const CreateRequest& request) const {
   const bool ephemeral = request.type == NodeType::kEphemeral;
   if (ephemeral && state_.ephemerals_bound(session_) >= kEphemeralsPerSessionMax)
     return fail(Error::kQuotaExceeded);
+  ZKFS_TRY(may_use(place->parent, name, {1, request.data.size()}));
   return tree::CreateTxn{.parent = place->parent,
                          .name = std::move(name),
                          .ino = state_.next_ino(),
@@ -130,9 +138,13 @@ Decide::Step Decide::set_existing(const CreateRequest& request, Ino ino) const {
   if (node->is_directory()) return fail(Error::kIsDirectory);
   if (request.type == NodeType::kEphemeral && node->owner != session_)
     return fail(Error::kNodeExists);
-  if (!request.append) return tree::SetDataTxn{.ino = ino, .data = request.data};
+  if (!request.append) {
+    ZKFS_TRY(may_replace_data(ino, request.data.size()));
+    return tree::SetDataTxn{.ino = ino, .data = request.data};
+  }
   if (node->data_length + request.data.size() > limits::kDataBytesMax)
     return fail(Error::kTooLarge);
+  ZKFS_TRY(may_use(ino, {}, {0, request.data.size()}));
   return tree::AppendTxn{.ino = ino, .data = request.data};
 }
 
@@ -159,6 +171,7 @@ Decide::Step Decide::operator()(const SetDataRequest& request) const {
   if (request.data.size() > limits::kDataBytesMax) return fail(Error::kTooLarge);
   const auto ino = existing(request.target, Permissions::kWrite);
   if (!ino) return fail(ino.error());
+  ZKFS_TRY(may_replace_data(*ino, request.data.size()));
   ZKFS_TRY(check_version(request.version, state_.node(*ino)->version));
   return tree::SetDataTxn{.ino = *ino, .data = request.data};
 }
@@ -168,6 +181,7 @@ Decide::Step Decide::operator()(const AppendRequest& request) const {
   if (!ino) return fail(ino.error());
   if (state_.node(*ino)->data_length + request.data.size() > limits::kDataBytesMax)
     return fail(Error::kTooLarge);
+  ZKFS_TRY(may_use(*ino, {}, {0, request.data.size()}));
   return tree::AppendTxn{.ino = *ino, .data = request.data};
 }
 

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
 #include "ensemble/base/error.h"
 #include "ensemble/base/ids.h"
@@ -31,12 +33,31 @@ constexpr bool is_fixed(Ino ino) {
   return ino == kRootIno || is_system(ino);
 }
 
+// A soft limit that a write is about to pass, for a log.
+struct QuotaWarning {
+  Ino quota;  // the znode below /zookeeper/quota
+  bool of_count = false;
+  std::int64_t limit = 0;
+  std::int64_t value = 0;
+
+  friend bool operator==(const QuotaWarning&, const QuotaWarning&) = default;
+};
+
+// How quotas are held, and what was found.
+struct QuotaKeeper {
+  bool enforced = false;  // hard limits refuse (enforceQuota)
+  std::vector<QuotaWarning> warnings{};
+};
+
 class Decide {
  public:
   using Step = Result<tree::SubTxn>;
 
   // All outlive it. Requires: the session is alive, or none.
-  Decide(const Outstanding& state, SessionId session, const Identity& identity);
+  Decide(const Outstanding& state,
+         SessionId session,
+         const Identity& identity,
+         QuotaKeeper& quotas);
 
   Step operator()(const CreateRequest& request) const;
   Step operator()(const DeleteRequest& request) const;
@@ -65,6 +86,15 @@ class Decide {
   // An existing znode and the right to do something with it.
   [[nodiscard]] Result<Ino> existing(const Target& target, std::uint32_t permission) const;
   [[nodiscard]] Result<void> check_create(const CreateRequest& request) const;
+  // Whether so much more may be at the znode `ino`, or at its child of that name. Fails with:
+  // kQuotaExceeded.
+  [[nodiscard]] Result<void> may_use(Ino ino,
+                                     std::string_view name,
+                                     const tree::QuotaUsage& more) const;
+  [[nodiscard]] Result<void> may_replace_data(Ino ino, std::size_t length) const;
+  [[nodiscard]] Result<void> may_arrive(const Move& move) const;
+  [[nodiscard]] Result<void> within(
+      Ino quota, bool of_count, std::int64_t soft, std::int64_t hard, std::int64_t value) const;
   [[nodiscard]] Step set_existing(const CreateRequest& request, Ino ino) const;
   [[nodiscard]] Result<void> can_adopt(Ino parent) const;
 
@@ -77,6 +107,7 @@ class Decide {
   SessionId session_;
   const Identity& identity_;
   bool almighty_;
+  QuotaKeeper& quotas_;
 };
 
 }  // namespace zkfs::server

@@ -85,6 +85,8 @@ Decide::Step Decide::operator()(const RenameRequest& request) const {
   ZKFS_TRY(check_loop(*move, request.exchange));
   ZKFS_TRY(can_adopt(target.parent));
   if (target.ino && !request.exchange) ZKFS_TRY(can_replace(source.ino, target.ino));
+  ZKFS_TRY(may_arrive(*move));
+  if (request.exchange) ZKFS_TRY(may_arrive({.source = target, .target = source}));
   return tree::RenameTxn{.ino = source.ino,
                          .new_parent = target.parent,
                          .new_name = target.name,
@@ -107,6 +109,7 @@ Result<tree::MultiTxn> Decide::onto_data(const RenameRequest& request) const {
   if (request.no_replace) return fail(Error::kNodeExists);
   if (state_.node(source->ino)->is_directory()) return fail(Error::kIsDirectory);
   if (!state_.node(*target)->is_directory()) return fail(Error::kNotDirectory);
+  ZKFS_TRY(may_replace_data(*target, state_.node(source->ino)->data_length));
   return tree::MultiTxn{
       .operations = {tree::SetDataTxn{.ino = *target, .data = state_.data_of(source->ino)},
                      tree::DeleteTxn{.ino = source->ino}}};

@@ -168,6 +168,57 @@ Ino Outstanding::next_ino() const {
   return std::max(next_ino_, tree_.next_ino());
 }
 
+// Most trees have no quotas, and most writes end here.
+std::vector<Ino> Outstanding::quotas_of(Ino ino, std::string_view name) const {
+  std::vector<Ino> quotas;
+  if (!nodes_.contains(kQuotaIno) && tree_.find(kQuotaIno)->stat.num_children == 0) return quotas;
+  std::vector<std::string> path;
+  if (!name.empty()) path.emplace_back(name);
+  for (Ino at = ino; at != kRootIno;) {
+    const auto above = node(at);
+    if (!above || at == kZookeeperIno) return quotas;
+    path.push_back(above->name);
+    at = above->parent;
+  }
+  Ino quota = kQuotaIno;
+  for (auto step = path.rbegin(); step != path.rend(); ++step) {
+    quota = child(quota, *step);
+    if (!quota) break;
+    if (child(quota, tree::kQuotaLimitsName) || child(quota, tree::kQuotaStatsName))
+      quotas.push_back(quota);
+  }
+  return quotas;
+}
+
+std::optional<tree::QuotaUsage> Outstanding::usage_of(Ino quota) const {
+  auto usage = tree_.quota_usage(quota);
+  if (!usage) return std::nullopt;
+  const tree::QuotaUsage pending = usage_.of(quota);
+  usage->count += pending.count;
+  usage->bytes += pending.bytes;
+  return usage;
+}
+
+tree::QuotaUsage Outstanding::total_of(Ino ino) const {
+  const auto top = node(ino);
+  tree::QuotaUsage total{1, static_cast<std::int64_t>(top->data_length)};
+  if (top->num_children == 0) return total;
+  std::vector<Ino> waiting = tree_.children_of(ino);
+  while (!waiting.empty()) {
+    const Ino at = waiting.back();
+    waiting.pop_back();
+    total.count += 1;
+    total.bytes += tree_.find(at)->stat.data_length;
+    for (const Ino child : tree_.children_of(at)) waiting.push_back(child);
+  }
+  return total;
+}
+
+void Outstanding::use(Ino ino, std::int64_t count, std::int64_t bytes) {
+  if (count == 0 && bytes == 0) return;
+  for (const Ino quota : quotas_of(ino)) usage_.add(quota, {count, bytes});
+}
+
 std::size_t Outstanding::size() const {
   return nodes_.size() + names_.size() + sessions_.size();
 }
@@ -177,6 +228,7 @@ std::size_t Outstanding::size() const {
 void Outstanding::begin(Zxid zxid) {
   ZKFS_CHECK(zxid > zxid_, "zxid {:#x} after {:#x}", zxid.value, zxid_.value);
   zxid_ = zxid;
+  usage_.begin(zxid);
   journal_.clear();
   touched_before_ = touched_.size();
   next_ino_ = next_ino();
@@ -187,6 +239,7 @@ void Outstanding::rollback() {
   for (auto entry = journal_.rbegin(); entry != journal_.rend(); ++entry)
     std::visit([this](const auto& e) { undo(e); }, *entry);
   journal_.clear();
+  usage_.rollback();
   touched_.resize(touched_before_);
   next_ino_ = next_ino_before_;
 }
@@ -270,10 +323,12 @@ void Outstanding::create(const tree::CreateTxn& txn) {
   index(txn.ino, node);
   set_name(txn.parent, txn.name, txn.ino);
   next_ino_ = Ino{txn.ino.value + 1};
+  use(txn.ino, 1, txn.data.size());
 }
 
 void Outstanding::erase(Ino ino) {
   Node& node = change(ino);
+  use(ino, -1, -static_cast<std::int64_t>(node.data_length));
   unindex(ino, node);
   const Ino parent = node.parent;
   set_name(parent, node.name, Ino{});
@@ -284,6 +339,7 @@ void Outstanding::erase(Ino ino) {
 void Outstanding::set_data(Ino ino, std::vector<Blob> data, std::size_t length) {
   Node& node = change(ino);
   node.version = next_version(node.version);
+  use(ino, 0, static_cast<std::int64_t>(length) - static_cast<std::int64_t>(node.data_length));
   node.data_length = length;
   node.data_changed = true;
   node.data = std::move(data);
@@ -295,6 +351,7 @@ void Outstanding::append(const tree::AppendTxn& txn) {
     node.data = pieces_of(txn.ino);
     node.data_changed = true;
   }
+  use(txn.ino, 0, txn.data.size());
   add_piece(node.data, txn.data);
   node.data_length += txn.data.size();
   node.version = next_version(node.version);
@@ -322,15 +379,23 @@ void Outstanding::rename(const tree::RenameTxn& txn) {
 }
 
 void Outstanding::exchange(Ino a, Ino b) {
+  const tree::QuotaUsage of_a = total_of(a);
+  const tree::QuotaUsage of_b = total_of(b);
+  use(a, -of_a.count, -of_a.bytes);
+  use(b, -of_b.count, -of_b.bytes);
   Node& one = change(a);
   Node& other = change(b);
   std::swap(one.parent, other.parent);
   std::swap(one.name, other.name);
   set_name(one.parent, one.name, a);
   set_name(other.parent, other.name, b);
+  use(a, of_a.count, of_a.bytes);
+  use(b, of_b.count, of_b.bytes);
 }
 
 void Outstanding::move(const tree::RenameTxn& txn, bool replaces) {
+  const tree::QuotaUsage total = total_of(txn.ino);
+  use(txn.ino, -total.count, -total.bytes);
   Node& node = change(txn.ino);
   set_name(node.parent, node.name, Ino{});
   change(node.parent).num_children -= 1;
@@ -342,6 +407,7 @@ void Outstanding::move(const tree::RenameTxn& txn, bool replaces) {
   Node& moved = change(txn.ino);
   moved.parent = txn.new_parent;
   moved.name = txn.new_name;
+  use(txn.ino, total.count, total.bytes);
 }
 
 // --- taking back and dropping ---
@@ -374,6 +440,7 @@ void Outstanding::undo(const Undo<SessionId, SessionState>& entry) {
 }
 
 void Outstanding::applied(Zxid zxid) {
+  usage_.applied(zxid);
   while (!touched_.empty() && touched_.front().zxid <= zxid) {
     std::visit([&](const auto& key) { forget(key, zxid); }, touched_.front().key);
     touched_.pop_front();

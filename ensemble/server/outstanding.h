@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "ensemble/base/ids.h"
+#include "ensemble/server/pending_usage.h"
 #include "ensemble/tree/data_tree.h"
 #include "ensemble/tree/txn.h"
 
@@ -75,6 +76,14 @@ class Outstanding {
   // True if `ancestor` is `ino` or above it.
   [[nodiscard]] bool is_ancestor(Ino ancestor, Ino ino) const;
   [[nodiscard]] Ino next_ino() const;
+  // The quotas (tree/quota_table.h) that count the znode `ino` - or, with a name, what is or would
+  // be its child of that name - from the top down.
+  [[nodiscard]] std::vector<Ino> quotas_of(Ino ino, std::string_view name = {}) const;
+  // What the subtree of a quota holds. Nothing: the quota itself is not applied yet. Where a
+  // directory with children is moved in a txn under way, what that moves is as the tree has it.
+  [[nodiscard]] std::optional<tree::QuotaUsage> usage_of(Ino quota) const;
+  // Of a znode with all below it, as usage_of.
+  [[nodiscard]] tree::QuotaUsage total_of(Ino ino) const;
 
   // --- changing ---
   // What is changed from here on is the txn `zxid`, until the next begin.
@@ -162,6 +171,8 @@ class Outstanding {
   template <typename Map, typename Key>
   auto& enter(Map& map, const Key& key);
 
+  // Adds to all quotas that count the znode.
+  void use(Ino ino, std::int64_t count, std::int64_t bytes);
   void create(const tree::CreateTxn& txn);
   void erase(Ino ino);
   void set_data(Ino ino, std::vector<Blob> data, std::size_t length);
@@ -186,6 +197,7 @@ class Outstanding {
   std::unordered_map<NameKey, Entry<Ino>, NameHash, NameEqual> names_;
   std::unordered_map<SessionId, Entry<SessionState>> sessions_;
   std::map<SessionId, std::set<Ino>> ephemerals_;
+  PendingUsage usage_;
   std::deque<Touched> touched_;
   Ino next_ino_;
 

@@ -123,6 +123,7 @@ struct Prep::State {
 
   Outstanding outstanding;
   bool growth_refused = false;
+  QuotaKeeper quotas;
 };
 
 tree::TxnBody Prep::State::single(const Decide& decide, const auto& operation) {
@@ -240,7 +241,7 @@ tree::TxnBody Prep::State::body(const Request& request) {
   // The leader's own, the end of a session that was silent, has no number.
   if (session && request.xid && attachment_of(request.xid) != outstanding.attachment_of(session))
     return refusal(Error::kSessionMoved);
-  const Decide decide(outstanding, session, request.identity);
+  const Decide decide(outstanding, session, request.identity, quotas);
   return std::visit(
       [&](const auto& operation) -> tree::TxnBody {
         using T = std::decay_t<decltype(operation)>;
@@ -277,6 +278,14 @@ tree::Txn Prep::prepare(const Request& request, Zxid zxid, WallMillis time) {
 
 void Prep::refuse_growth(bool refuse) {
   state_->growth_refused = refuse;
+}
+
+void Prep::enforce_quota(bool enforce) {
+  state_->quotas.enforced = enforce;
+}
+
+std::vector<QuotaWarning> Prep::take_quota_warnings() {
+  return std::exchange(state_->quotas.warnings, {});
 }
 
 void Prep::applied(Zxid zxid) {

@@ -8,9 +8,11 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "ensemble/base/clock.h"
 #include "ensemble/base/ids.h"
+#include "ensemble/server/decide.h"
 #include "ensemble/server/request.h"
 #include "ensemble/tree/data_tree.h"
 #include "ensemble/tree/txn.h"
@@ -34,6 +36,14 @@ class Prep {
   // While set, what would add data is refused with kNoSpace; removing, emptying, locks and sessions
   // go on.
   void refuse_growth(bool refuse);
+
+  // While set, what would pass a hard limit of a quota is refused with kQuotaExceeded (enforceQuota
+  // of zoo.cfg; off at first). A quota holds from when its limits are applied.
+  void enforce_quota(bool enforce);
+
+  // The limits passed by what was prepared since the last call: soft ones, and hard ones that are
+  // not enforced. At most 16; more are not told.
+  std::vector<QuotaWarning> take_quota_warnings();
 
   // The tree now includes everything up to `zxid`: overlay entries no newer than that are dropped.
   void applied(Zxid zxid);

@@ -176,6 +176,10 @@ std::optional<Outcome> DataTree::outcome_of(SessionId session, Xid xid) const {
   return it->second;
 }
 
+std::optional<QuotaUsage> DataTree::quota_usage(Ino quota) const {
+  return std::as_const(state_->tree).quotas().usage(quota);
+}
+
 std::vector<LockView> DataTree::locks_of(Ino ino) const {
   return std::as_const(state_->tree).locks().locks_of(ino);
 }

@@ -27,6 +27,7 @@
 #include "ensemble/base/error.h"
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/change.h"
+#include "ensemble/tree/quota.h"
 #include "ensemble/tree/txn.h"
 #include "ensemble/tree/znode.h"
 
@@ -85,6 +86,11 @@ class DataTree {
   // Containers that once had children and have none, and TTL znodes without children: candidates
   // for the reaper.
   [[nodiscard]] std::vector<Ino> reapable() const;
+
+  // What the subtree holds whose quota is set by the children of the znode `quota`, which lies
+  // below /zookeeper/quota (tree/quota_table.h). Nothing: it sets none. The data of a child
+  // zookeeper_stats, as the calls above give it, says the same.
+  [[nodiscard]] std::optional<QuotaUsage> quota_usage(Ino quota) const;
 
   // Advisory locks of a number, be its znode gone: what is held (by space, range and owner), then
   // what waits (by space, in order).

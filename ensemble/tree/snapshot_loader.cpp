@@ -364,6 +364,7 @@ Expected<std::unique_ptr<DataTree>> SnapshotLoader::finish() {
   State& s = *state_;
   if (s.failed || !s.ended) return problem("it ends early");
   s.failed = true;
+  s.tree.quotas().pause();
   ZKFS_TRY(s.link_all());
   s.tree.set_next_ino(Ino{s.header.next_ino()});
   s.tree.set_last_applied(Zxid{s.header.zxid()});
@@ -373,6 +374,7 @@ Expected<std::unique_ptr<DataTree>> SnapshotLoader::finish() {
     return problem("{}", added.error().text);
   }
   s.tree.settle();
+  s.tree.quotas().count_all();
   auto tree = std::make_unique<DataTree>();
   tree->state_ = std::move(s.data);
   return tree;

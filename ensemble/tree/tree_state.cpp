@@ -64,13 +64,19 @@ Ino TreeState::parent_of(Slot slot) const {
   return parent == kNoSlot ? Ino{} : pool_[parent].ino;
 }
 
+Blob TreeState::shown_data(const Node& node) const {
+  if (node.name.view() != kQuotaStatsName || node.parent == kNoSlot) return node.data;
+  const auto usage = quotas_.usage(pool_[node.parent].ino);
+  return usage ? Blob(to_text(*usage)) : node.data;
+}
+
 Znode TreeState::view(Slot slot) const {
   const Node& node = pool_[slot];
   Znode result;
   result.ino = node.ino;
   result.parent = parent_of(slot);
   result.name = node.name.view();
-  result.data = node.data;
+  result.data = shown_data(node);
   result.stat = Stat{node.czxid,
                      node.mzxid,
                      node.pzxid,
@@ -80,7 +86,7 @@ Znode TreeState::view(Slot slot) const {
                      cversion_of(node),
                      node.aversion,
                      SessionId{node.type == NodeType::kEphemeral ? node.owner_or_ttl : 0},
-                     node.data.size(),
+                     result.data.size(),
                      node.num_children};
   result.acl = &acls_.list(node.acl);
   result.type = node.type;
@@ -184,9 +190,11 @@ void TreeState::link(Slot slot, Slot parent) {
   ++above.num_children;
   if (node.is_directory()) ++above.subdirectories;
   by_name_.insert(name_hash(slot), slot, [this](Slot s) { return name_hash(s); });
+  quotas_.linked(slot);
 }
 
 void TreeState::unlink(Slot slot) {
+  quotas_.unlinking(slot);
   Node& node = pool_[slot];
   Node& above = pool_[node.parent];
   by_name_.erase(name_hash(slot), slot);
@@ -220,6 +228,7 @@ void TreeState::set_data(Slot slot, Blob data) {
   Node& node = touch(slot);
   data_bytes_ += data.size();
   data_bytes_ -= node.data.size();
+  quotas_.data_changed(slot, std::int64_t{data.size()} - std::int64_t{node.data.size()});
   node.data_checksum = checksum_of_data(data);
   node.data = std::move(data);
 }

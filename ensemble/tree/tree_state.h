@@ -17,6 +17,7 @@
 #include "ensemble/tree/acl_table.h"
 #include "ensemble/tree/lock_table.h"
 #include "ensemble/tree/node_pool.h"
+#include "ensemble/tree/quota_table.h"
 #include "ensemble/tree/session_table.h"
 #include "ensemble/tree/slot_table.h"
 #include "ensemble/tree/znode.h"
@@ -41,6 +42,7 @@ class TreeState {
   [[nodiscard]] Slot find_child(Slot parent, std::string_view name) const;
   // 0 for the root.
   [[nodiscard]] Ino parent_of(Slot slot) const;
+  // The data of a zookeeper_stats is what its quota holds now.
   [[nodiscard]] Znode view(Slot slot) const;
   [[nodiscard]] bool is_ancestor(Slot ancestor, Slot slot) const;
   [[nodiscard]] std::vector<Ino> inos_of(const SlotList& list) const;
@@ -72,6 +74,10 @@ class TreeState {
   LockTable& locks() { return locks_; }
 
   [[nodiscard]] const LockTable& locks() const { return locks_; }
+
+  QuotaTable& quotas() { return quotas_; }
+
+  [[nodiscard]] const QuotaTable& quotas() const { return quotas_; }
 
   // --- changing ---
   Node& touch(Slot slot);
@@ -112,6 +118,7 @@ class TreeState {
   void remove_view(SnapshotView& view) { std::erase(views_, &view); }
 
  private:
+  [[nodiscard]] Blob shown_data(const Node& node) const;
   [[nodiscard]] std::uint64_t checksum_of(Slot slot, std::uint64_t data_checksum) const;
   [[nodiscard]] std::uint64_t name_hash(Slot slot) const;
   [[nodiscard]] std::uint64_t ino_hash(Slot slot) const;
@@ -125,6 +132,7 @@ class TreeState {
   AclTable acls_;
   SessionTable sessions_;
   LockTable locks_;
+  QuotaTable quotas_{*this};
   SlotList transients_;
   Zxid last_applied_;
   Ino next_ino_{1};
