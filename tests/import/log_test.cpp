@@ -135,10 +135,14 @@ TEST_F(ImportLog, AClosedSessionTakesItsListAndWhatItOwns) {
 
 TEST_F(ImportLog, AClosedSessionMayHaveNoList) {
   for (const std::string& body : {std::string(), digest(0x0102030405060708), digest(1)}) {
-    const auto tree =
-        tree_of({{kCreateType, create("/e", Blob(), 1, true)}, {kCloseSessionType, body}});
-    EXPECT_FALSE(tree->find_path("/e"));
-    EXPECT_EQ(tree->last_applied(), Zxid{2});
+    source_.write_log(1, {{kCreateType, create("/e", Blob(), 1, true)},
+                          {kCloseSessionType, body},
+                          {kErrorType, error(-1)}});
+    const auto imported = source_.read();
+    ASSERT_TRUE(imported) << imported.error().text;
+    EXPECT_EQ(imported->ephemerals_left_out, 0U);
+    EXPECT_EQ(imported->tree->find_path("/")->stat.pzxid, Zxid{2});
+    EXPECT_EQ(imported->tree->last_applied(), Zxid{3});
   }
 }
 
