@@ -92,7 +92,7 @@ void collect(const tree::DataTree& tree,
 // a txn; and the directory that had ephemerals, which is looked at apart.
 void leave_out(std::map<std::string, std::string>& lines) {
   for (const char* path :
-       {"/zookeeper", "/zookeeper/config", "/zookeeper/quota/acl/zookeeper_stats", "/held", "last"})
+       {"/zookeeper/config", "/zookeeper/quota/acl/zookeeper_stats", "/held", "last"})
     lines.erase(path);
 }
 
