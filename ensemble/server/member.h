@@ -62,7 +62,10 @@ struct MemberConfig {
   Millis touch_interval{500};      // how often a learner reports its live sessions to the leader
   Millis reap_interval{1'000};     // between two looks for containers and TTL znodes to delete
   Millis container_grace{10'000};  // how long a container is left without children (reaper.h)
-  std::uint64_t seed = 0;          // of the machine's randomness
+  // The servers, a line each as ZooKeeper shows them; the leader keeps /zookeeper/config at it.
+  // Empty: an ensemble of one that has no peers.
+  std::string servers_text;
+  std::uint64_t seed = 0;  // of the machine's randomness
 };
 
 class Member final : public ClientDoor {
