@@ -116,6 +116,8 @@ server::MemberConfig member_config(const Config& config) {
   member.snap_bytes = config.snap_bytes;
   member.session_timeout_min_ms = config.session_timeout_min_ms;
   member.session_timeout_max_ms = config.session_timeout_max_ms;
+  member.enforce_quota = config.enforce_quota;
+  member.skip_acl = config.skip_acl;
   // A session is reported several times before it could expire.
   member.touch_interval =
       std::min(member.touch_interval, Millis(config.session_timeout_min_ms / 4 + 1));

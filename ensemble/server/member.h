@@ -62,6 +62,8 @@ struct MemberConfig {
   Millis touch_interval{500};      // how often a learner reports its live sessions to the leader
   Millis reap_interval{1'000};     // between two looks for containers and TTL znodes to delete
   Millis container_grace{10'000};  // how long a container is left without children (reaper.h)
+  bool enforce_quota = false;      // hard limits refuse (prep.h)
+  bool skip_acl = false;           // clients' ACLs are not asked (prep.h)
   std::uint64_t seed = 0;          // of the machine's randomness
 };
 
