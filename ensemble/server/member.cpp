@@ -39,11 +39,19 @@ struct Member::State {
       prep.skip_acl(config.skip_acl);
     }
 
+    void count(std::uint64_t bytes) {
+      ++proposals.count;
+      proposals.last_bytes = bytes;
+      proposals.max_bytes = std::max(proposals.max_bytes, bytes);
+      if (proposals.min_bytes == 0 || bytes < proposals.min_bytes) proposals.min_bytes = bytes;
+    }
+
     Prep prep;
     SessionTracker sessions;
     std::set<ServerId> low_space;  // voters with little room
     Reaper reaper;
     WallMillis last_time = 0;
+    Proposals proposals;
     Instant quota_warnings_at{};  // not told before
   };
 
@@ -343,7 +351,9 @@ void Member::State::propose(const Request& request) {
   // Times do not run backwards within a leadership, whatever the clock does.
   leading->last_time = std::max(leading->last_time, now.wall);
   const tree::Txn txn = leading->prep.prepare(request, *zxid, leading->last_time);
-  const Zxid proposed = zab.propose(tree::encode(txn));
+  auto bytes = tree::encode(txn);
+  leading->count(bytes.size());
+  const Zxid proposed = zab.propose(std::move(bytes));
   ZKFS_CHECK(proposed == *zxid, "prepared as {}, proposed as {}", *zxid, proposed);
 }
 
@@ -711,6 +721,21 @@ void Member::unsubscribe(ChangeSubscriber* subscriber) {
 
 std::vector<zab::LearnerStatus> Member::learners() const {
   return state_->zab.learners();
+}
+
+std::optional<Proposals> Member::proposals() const {
+  if (!state_->leading) return std::nullopt;
+  return state_->leading->proposals;
+}
+
+void Member::reset_proposal_sizes() {
+  if (!state_->leading) return;
+  state_->leading->proposals = {.count = state_->leading->proposals.count};
+}
+
+std::map<Instant, std::set<SessionId>> Member::session_expiries() const {
+  if (!state_->leading) return {};
+  return state_->leading->sessions.buckets();
 }
 
 MemberStatus Member::status() const {

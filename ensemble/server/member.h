@@ -23,8 +23,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,6 +69,14 @@ struct MemberConfig {
   std::uint64_t seed = 0;          // of the machine's randomness
 };
 
+// Of one leadership; sizes since the last reset, 0 before the first.
+struct Proposals {
+  std::uint64_t count = 0;
+  std::uint64_t last_bytes = 0;
+  std::uint64_t min_bytes = 0;
+  std::uint64_t max_bytes = 0;
+};
+
 class Member final : public ClientDoor {
  public:
   // `tree` and `recovered` are what recover() made of the data directory.
@@ -102,6 +112,12 @@ class Member final : public ClientDoor {
 
   // What a leader knows of its learners, in the order of ids; empty if this server does not lead.
   [[nodiscard]] std::vector<zab::LearnerStatus> learners() const;
+
+  // Of a leader; nothing otherwise.
+  [[nodiscard]] std::optional<Proposals> proposals() const;
+  void reset_proposal_sizes();
+  // Of a leader: when sessions end without a further sign of life. Empty otherwise.
+  [[nodiscard]] std::map<Instant, std::set<SessionId>> session_expiries() const;
 
   // --- front doors (documented in door.h) ---
   SessionId open_session(std::uint32_t timeout_ms,
