@@ -22,6 +22,15 @@ std::string text_of(const ServerLine& line) {
 
 }  // namespace
 
+std::string membership_text(const Config& config) {
+  std::string text;
+  for (ServerLine server : config.servers) {
+    if (server.client_address.empty()) server.client_address = "0.0.0.0";
+    fmt::format_to(std::back_inserter(text), "server.{}={}\n", server.id, text_of(server));
+  }
+  return text + "version=0";
+}
+
 std::string config_text(const Config& config) {
   std::string text;
   const auto line = [&text](std::string_view key, const auto& value) {
