@@ -75,7 +75,6 @@ admin::Settings settings_of(const Config& config) {
     settings.election_port = line.election_port;
   }
   settings.servers = servers_of(config);
-  settings.membership = membership_text(config);
   settings.configuration = config_text(config);
   return settings;
 }

@@ -91,9 +91,9 @@ Expected<Config> load_config(const ConfigSource& source);
 // The effective configuration as lines of key=value, by the names of zoo.cfg, defaults included.
 std::string config_text(const Config& config);
 
-// The ensemble as ZooKeeper shows it: server.N lines, then one with the version of the
-// configuration, which never changes here: 0. No newline at the end.
-std::string membership_text(const Config& config);
+// The servers as ZooKeeper shows them in /zookeeper/config, without its version; empty without
+// server lines.
+std::string servers_text(const Config& config);
 
 // The data directory without a configuration: /var/lib/zkfs for root, $XDG_STATE_HOME/zkfs
 // (~/.local/state/zkfs) otherwise.

@@ -22,13 +22,13 @@ std::string text_of(const ServerLine& line) {
 
 }  // namespace
 
-std::string membership_text(const Config& config) {
+std::string servers_text(const Config& config) {
   std::string text;
-  for (ServerLine server : config.servers) {
-    if (server.client_address.empty()) server.client_address = "0.0.0.0";
-    fmt::format_to(std::back_inserter(text), "server.{}={}\n", server.id, text_of(server));
+  for (const ServerLine& server : config.servers) {
+    if (!text.empty()) text += '\n';
+    text += fmt::format("server.{}={}", server.id, text_of(server));
   }
-  return text + "version=0";
+  return text;
 }
 
 std::string config_text(const Config& config) {

@@ -113,6 +113,7 @@ server::MemberConfig member_config(const Config& config) {
   member.zab.heartbeat_timeout = config.heartbeat_timeout;
   member.zab.sync_timeout = config.tick_time * config.init_limit;
   member.reap_interval = config.reap_interval;
+  member.servers_text = servers_text(config);
   member.snap_count = config.snap_count;
   member.snap_bytes = config.snap_bytes;
   member.session_timeout_min_ms = config.session_timeout_min_ms;
@@ -128,6 +129,7 @@ server::MemberConfig member_config(const Config& config) {
 
 client_port::Settings client_port_settings(const Config& config) {
   return {.self = config.self,
+          .standalone = config.servers.empty(),
           .address = config.client_address,
           .port = config.client_port,
           .connections_per_address_max = config.client_connections_max,

@@ -142,6 +142,7 @@ struct Member::State {
   void warn_of_quotas();
   void expire_sessions();
   void reap();
+  void publish_config();
   SessionId new_session_id();
 
   MemberConfig config;
@@ -265,6 +266,7 @@ void Member::State::on(zab::RoleEffect& e) {
     quorum_lost_since.reset();
     if (e.state == zab::PeerState::kLeading) {
       leading.emplace(*tree, config, now);
+      publish_config();
       for (const auto& session : tree->sessions()) {
         leading->sessions.add(session.id, session.timeout_ms, now.monotonic);
       }
@@ -482,6 +484,23 @@ void Member::State::reap() {
     inbound.request.operation = std::move(request);
     inbox.push_back(std::move(inbound));
   }
+}
+
+// --- /zookeeper/config ---
+
+// The first text of an ensemble is of its first epoch; each later one of the epoch that brought it,
+// for the servers are changed by starting them with other configurations (reference 3.6).
+void Member::State::publish_config() {
+  if (config.servers_text.empty()) return;
+  const auto known = tree->find(kConfigIno);
+  const ByteView text = known->data.view();
+  if (text.substr(0, text.rfind('\n')) == config.servers_text) return;
+  const Zxid version{zab.current_epoch(), 0};
+  Inbound inbound;
+  inbound.request.operation = SetDataRequest{
+      .target = {.ino = kConfigIno, .path = {}},
+      .data = Blob(fmt::format("{}\nversion={:x}", config.servers_text, version.value))};
+  inbox.push_back(std::move(inbound));
 }
 
 // --- snapshots of this server's own ---

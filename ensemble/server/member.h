@@ -66,7 +66,10 @@ struct MemberConfig {
   Millis container_grace{10'000};  // how long a container is left without children (reaper.h)
   bool enforce_quota = false;      // hard limits refuse (prep.h)
   bool skip_acl = false;           // clients' ACLs are not asked (prep.h)
-  std::uint64_t seed = 0;          // of the machine's randomness
+  // The servers, a line each as ZooKeeper shows them; the leader keeps /zookeeper/config at it.
+  // Empty: an ensemble of one that has no peers.
+  std::string servers_text;
+  std::uint64_t seed = 0;  // of the machine's randomness
 };
 
 // Of one leadership; sizes since the last reset, 0 before the first.

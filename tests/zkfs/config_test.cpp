@@ -247,11 +247,11 @@ TEST_F(ConfigFile, ThePrometheusProviderHasZooKeepersPort) {
   EXPECT_EQ(load(provider + "metricsProvider.httpPort=7070\n").value().metrics_port, 7070);
 }
 
-TEST_F(ConfigFile, MembershipIsToldAsZooKeeperDoes) {
-  EXPECT_EQ(membership_text(load(kThree).value()),
+TEST_F(ConfigFile, ServersAreToldAsZooKeeperDoes) {
+  EXPECT_EQ(servers_text(load(kThree).value()),
             "server.1=a:2888:3888:participant\n"
             "server.2=b:2888:3888:participant;0.0.0.0:2181\n"
-            "server.3=[::1]:2888:3888:participant\nversion=0");
+            "server.3=[::1]:2888:3888:participant");
 }
 
 TEST_F(ConfigFile, ForceSyncOffIsNotFollowed) {
