@@ -137,7 +137,13 @@ void Connection::turn() {
     input_.erase(0, take(input_));
     if (input_.empty()) input_ = std::string();
   }
-  if (!writing_) write();
+  // What the socket does not take grows by events alone.
+  if (!writing_) {
+    write();
+  } else if (conversation_->output().size() > limits::kClientOutputBytesMax) {
+    hub_.cut_off(*conversation_, "it does not read what it is sent");
+    return finish();
+  }
   if (closed_ || ending_) return;
   if (conversation_->wants_frames()) await_readable();
 }
