@@ -60,8 +60,9 @@ def die_with_parent():
 class Ensemble:
     """command: of a configuration file, the command line of a server."""
 
-    def __init__(self, directory, nodes, command):
+    def __init__(self, directory, nodes, command, configuration=CONFIGURATION):
         self.directory, self.nodes, self.command = pathlib.Path(directory), nodes, command
+        self.configuration = configuration
         self.processes = {}
         self.ports = free_ports(3 * nodes)
         for k in range(1, nodes + 1):
@@ -81,7 +82,7 @@ class Ensemble:
             (home / "data" / "myid").write_text(f"{k}\n")
             lines += [f"server.{j}=127.0.0.1:{ports[n + j - 1]}:{ports[2 * n + j - 1]}"
                       f":participant;127.0.0.1:{ports[j - 1]}" for j in range(1, n + 1)]
-        (home / "zoo.cfg").write_text(CONFIGURATION + "\n".join(lines) + "\n")
+        (home / "zoo.cfg").write_text(self.configuration + "\n".join(lines) + "\n")
 
     def start_all(self):
         for k in range(1, self.nodes + 1):
