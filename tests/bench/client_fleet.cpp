@@ -19,6 +19,9 @@ using client_port::OpCode;
 constexpr std::size_t kReceiveBytes = 256U << 10U;
 constexpr int kEventsMax = 256;
 constexpr std::int32_t kSessionTimeoutMs = 30'000;
+// The answer to a get of a znode with empty data; those of the jobs have some.
+constexpr std::size_t kEmptyGetBytes =
+    client_port::kReplyHeaderBytes + sizeof(std::int32_t) + client_port::kStatBytes;
 constexpr std::int32_t kAnyVersion = -1;
 constexpr std::int32_t kAllPermissions = 31;
 
@@ -106,7 +109,7 @@ void ClientSession::ask(std::size_t slot, OpCode op, Encode&& encode) {
   writer.write_int(static_cast<std::int32_t>(op));
   encode(writer);
   end_frame(out_, frame);
-  pending_.push_back({.xid = last_xid_, .slot = slot, .asked = fleet_.now_});
+  pending_.push_back({.xid = last_xid_, .op = op, .slot = slot, .asked = fleet_.now_});
 }
 
 void ClientSession::create(std::size_t slot,
@@ -267,6 +270,9 @@ void ClientSession::take_frame(ByteView payload) {
     die(fmt::format("{}: answer {} out of order", server_.name, xid));
   const Pending request = pending_.front();
   pending_.pop_front();
+  // A server that is fast because it answers nothing must not pass.
+  if (request.op == OpCode::kGetData && error == kOkError && payload.size() <= kEmptyGetBytes)
+    die(server_.name + ": data has become empty");
   owner_.answered(*this, {.error = error, .slot = request.slot, .asked = request.asked});
 }
 

@@ -30,7 +30,6 @@ Server parse_server(const std::string& text);
 
 // ZooKeeper's numbers, as an answer has them.
 inline constexpr std::int32_t kOkError = 0;
-inline constexpr std::int32_t kNoNodeError = -101;
 inline constexpr std::int32_t kNodeExistsError = -110;
 
 struct Answer {
@@ -102,6 +101,7 @@ class ClientSession {
 
   struct Pending {
     std::int32_t xid;
+    client_port::OpCode op;
     std::size_t slot;
     Clock::time_point asked;
   };

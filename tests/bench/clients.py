@@ -122,7 +122,8 @@ class Others:
     """How many processors all that is not measured keeps busy."""
 
     def __init__(self, pids):
-        self.pids, self.begun, self.before = pids, time.monotonic(), self.sample()
+        self.pids = pids
+        self.begun, self.before = time.monotonic(), self.sample()
 
     def sample(self):
         ended = os.times()
@@ -354,7 +355,7 @@ def print_targets(bench):
     """Returns how many were missed."""
     ours, *peers = bench.targets
     missed = 0
-    print(f"\n{'job':<23} {'figure':<14}{'zkfs':>10}{'bound':>12}  {'x peer':>8}{'bound':>8}")
+    print(f"\n{'job':<23} {'figure':<14}{'zkfs':>10}{'must':>12}  {'x peer':>8}{'must':>8}")
     for job in bench.options.jobs:
         for key, bound, factor in TARGETS[job]:
             value = bench.median(job, ours, key)
@@ -362,7 +363,8 @@ def print_targets(bench):
                 continue
             rate = key == "ops_per_s"
             met = value >= bound if rate else value <= bound
-            line = f"{job:<23} {key:<14}{short(value):>10}{'>= ' if rate else '<= '}{bound:<9}"
+            limit = f"{'>=' if rate else '<='} {bound}"
+            line = f"{job:<23} {key:<14}{short(value):>10}{limit:>12}"
             theirs = bench.median(job, peers[0], key) if peers else None
             if theirs is not None and min(value, theirs) > 0:
                 ratio = value / theirs if rate else theirs / value
