@@ -153,6 +153,11 @@ class Target:
             shutil.rmtree(self.directory, ignore_errors=True)
         self.ensemble = None
 
+    def print_logs(self):
+        """The ends of them: they go with the directory."""
+        for k in range(1, NODES + 1) if self.ensemble else ():
+            note(f"log of {self.name} {k}:\n{self.ensemble.log(k)}")
+
     def pid(self, k):
         return self.ensemble.processes[k].pid
 
@@ -415,7 +420,6 @@ def parse(words):
 
 
 def targets_of(options):
-    # Logs belong to a directory that is removed: what went wrong is in the exception.
     zkfs = [options.zkfs, "serve", "--keep", "--config"]
     targets = [Target("zkfs", lambda file: [*zkfs, str(file)])]
     if options.peer:
@@ -439,6 +443,8 @@ def main(words):
         bench.run()
     except (RuntimeError, OSError) as error:
         note(error)
+        for target in targets:
+            target.print_logs()
         return 1
     except KeyboardInterrupt:
         return 130
