@@ -456,7 +456,7 @@ void Member::State::warn_of_quotas() {
   if (newest.empty()) return;
   leading->quota_warnings_at = now.monotonic + kQuotaWarningInterval;
   for (const auto& [quota, warning] : newest) {
-    ZKFS_LOG_WARN(server, "{}: {} {} is beyond the limit {}", tree->path_of(warning.quota),
+    ZKFS_LOG_WARN(server, "{}: {} {} are beyond the limit {}", tree->path_of(warning.quota),
                   warning.value, warning.of_count ? "znodes" : "bytes", warning.limit);
   }
 }

@@ -179,8 +179,10 @@ TEST_F(Administration, WordsTellOfTheServer) {
       << conf;
   EXPECT_EQ(conf.find("dataDirSize=0\n"), std::string::npos) << conf;
   EXPECT_EQ(word(1, "dirs").find("datadir_size: 0\n"), std::string::npos);
-  // The session of the mount.
-  EXPECT_NE(word(1, "dump").find("Session Sets (1)/(1):\n"), std::string::npos) << word(1, "dump");
+  // The session of the mount, once it is there.
+  EXPECT_TRUE(eventually([&] {
+    return word(1, "dump").find("Session Sets (1)/(1):\n") != std::string::npos;
+  })) << word(1, "dump");
 }
 
 TEST_F(Administration, WordsThatAreNotListedAreRefused) {
@@ -251,6 +253,33 @@ TEST_F(Administration, SnapshotsAreTold) {
     write_file(cluster_->mnt(1, "f"), "x");
     return command(1, "last_snapshot")["zxid"] != "0";
   })) << command(1, "last_snapshot");
+}
+
+TEST_F(Administration, LimitsThatAreNotEnforcedAreToldInTheLog) {
+  start(1);
+  ASSERT_EQ(
+      run("mkdir " + cluster_->mnt(1, "q") + " " + cluster_->mnt(1, "zookeeper/quota/q")).status,
+      0);
+  ASSERT_EQ(write_file(cluster_->mnt(1, "zookeeper/quota/q/zookeeper_limits"), "count=1,bytes=-1"),
+            0);
+  EXPECT_EQ(write_file(cluster_->mnt(1, "q/a"), "x"), 0);
+  EXPECT_TRUE(eventually([&] {
+    return cluster_->log(1).find("/zookeeper/quota/q: 2 znodes are beyond the limit 1") !=
+           std::string::npos;
+  })) << cluster_->log(1);
+}
+
+TEST_F(Administration, ThatAclsAreSkippedIsTheConfigurationsToSay) {
+  ZKFS_NEEDS_KAZOO();
+  const std::string lines =
+      "from kazoo.security import make_digest_acl\n"
+      "zk.create('/a', b'x', acl=[make_digest_acl('a', 'b', all=True)])\n"
+      "try:\n  zk.set('/a', b'y')\n  print('set')\n"
+      "except Exception as refused:\n  print(type(refused).__name__)\n";
+  start(1);
+  EXPECT_EQ(kazoo(1, lines).output, "NoAuthError\n");
+  start(1, {"skipACL=yes"});
+  EXPECT_EQ(kazoo(1, lines).output, "set\n");
 }
 
 TEST_F(Administration, APortThatIsTakenIsOneLineWithKeyAndRemedy) {
