@@ -41,10 +41,10 @@ sockaddr_in loopback(int port) {
   return address;
 }
 
-// Above those that Cluster takes, below those that the kernel gives to outgoing connections.
-int free_port() {
+// Not one of `given`, where it is entered. Above those that Cluster takes, below those that the
+// kernel gives to outgoing connections.
+int free_port(std::set<int>& given) {
   static Random random(std::random_device{}());
-  static std::set<int> given;
   while (true) {
     const int port = static_cast<int>(random.between(32'000, 32'767));
     const int fd = loopback_socket();
@@ -102,9 +102,9 @@ std::map<std::string, std::string> values_of(const std::string& text) {
 class Administration : public ::testing::Test {
  protected:
   struct Ports {
-    int client = free_port();
-    int admin = free_port();
-    int metrics = free_port();
+    int client = 0;
+    int admin = 0;
+    int metrics = 0;
   };
 
   void SetUp() override { ZKFS_NEEDS_FUSE(); }
@@ -117,7 +117,11 @@ class Administration : public ::testing::Test {
                         "clientPortAddress=127.0.0.1"};
     options.settings.insert(options.settings.end(), settings.begin(), settings.end());
     cluster_ = std::make_unique<Cluster>(options);
-    ports_.resize(static_cast<std::size_t>(nodes));
+    ports_.clear();
+    std::set<int> given;
+    for (int node = 1; node <= nodes; ++node) {
+      ports_.push_back({free_port(given), free_port(given), free_port(given)});
+    }
     for (int node = 1; node <= nodes; ++node) start_node(node);
     ASSERT_TRUE(cluster_->await_all());
   }
@@ -319,9 +323,11 @@ TEST_F(Administration, OfThreeServersEachTellsItsPart) {
     EXPECT_EQ(values.contains("zk_leader_uptime"), node == leader);
     EXPECT_EQ(command(node, "leader")["is_leader"], node == leader);
     EXPECT_EQ(command(node, "leader")["leader_id"], leader);
-    const std::string conf = word(node, "conf");
-    EXPECT_NE(conf.find(fmt::format("serverId={}\n", node)), std::string::npos) << conf;
-    EXPECT_NE(conf.find("membership: \nserver.1=127.0.0.1:"), std::string::npos) << conf;
+    // The first text of /zookeeper/config is a txn of the first leadership.
+    EXPECT_TRUE(eventually([&] {
+      return word(node, "conf").find("membership: \nserver.1=127.0.0.1:") != std::string::npos;
+    })) << word(node, "conf");
+    EXPECT_NE(word(node, "conf").find(fmt::format("serverId={}\n", node)), std::string::npos);
     EXPECT_NE(fetch(of(node).metrics, "/metrics").body.find("\nquorum_size 3\n"),
               std::string::npos);
   }
