@@ -17,7 +17,6 @@
 #include "ensemble/server/request_table.h"
 #include "ensemble/server/session_tracker.h"
 #include "ensemble/server/snapshot_streams.h"
-#include "ensemble/tree/snapshot_codec.h"
 #include "ensemble/tree/txn_codec.h"
 #include "ensemble/zab/zab.h"
 
@@ -457,7 +456,7 @@ void Member::State::warn_of_quotas() {
   if (newest.empty()) return;
   leading->quota_warnings_at = now.monotonic + kQuotaWarningInterval;
   for (const auto& [quota, warning] : newest) {
-    ZKFS_LOG_WARN(server, "{}: {} {} is beyond the limit {}", tree->path_of(warning.quota),
+    ZKFS_LOG_WARN(server, "{}: {} {} are beyond the limit {}", tree->path_of(warning.quota),
                   warning.value, warning.of_count ? "znodes" : "bytes", warning.limit);
   }
 }
@@ -775,29 +774,6 @@ MemberStatus Member::status() const {
   status.sessions = state_->tree->session_count();
   status.digest = state_->tree->digest();
   return status;
-}
-
-Expected<std::unique_ptr<tree::DataTree>> recover(storage::Store& store) {
-  const auto& recovered = store.recovered();
-  auto tree = std::make_unique<tree::DataTree>();
-  if (recovered.has_snapshot) {
-    tree::SnapshotLoader loader;
-    ZKFS_TRY(store.read_snapshot([&](ByteView chunk) { return loader.add(chunk); }));
-    auto loaded = loader.finish();
-    if (!loaded) return std::unexpected(loaded.error());
-    tree = std::move(*loaded);
-  }
-  for (const auto& entry : recovered.entries) {
-    if (entry.zxid > recovered.committed) break;
-    const auto txn = tree::decode_txn(entry.bytes.view());
-    if (!txn) {
-      return std::unexpected(Problem{fmt::format(
-          "the log's txn {} cannot be decoded: was it written by a newer zkfs? start that one",
-          entry.zxid)});
-    }
-    tree->apply(entry.zxid, *txn);
-  }
-  return tree;
 }
 
 }  // namespace zkfs::server
