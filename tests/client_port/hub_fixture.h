@@ -4,6 +4,7 @@
 // handed in; each client's transport is a pair of queues.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
