@@ -178,7 +178,7 @@ struct Member::State {
   std::uint64_t last_ticket = 0;
   std::map<std::uint64_t, PendingSync> syncs;  // by ticket
   std::vector<std::uint64_t> unsent_syncs;
-  std::uint32_t session_counter = 0;
+  std::uint64_t last_session = 0;  // the number last given away; 0: none yet
   Instant touch_at{};
   bool low_space = false;
   bool told_low_space = false;
@@ -417,10 +417,17 @@ void Member::State::answer_syncs() {
 SessionId Member::State::new_session_id() {
   // ZooKeeper's shape: the server in the top byte, then the time, then a counter; the shift is
   // unsigned (ZOOKEEPER-1622). The wall clock, since ids may not repeat after a reboot.
-  const auto time = static_cast<std::uint64_t>(now.wall) << 24U >> 8U;
-  return SessionId{
-      (static_cast<std::uint64_t>(config.zab.self.value) << 56U) |
-      ((time + (random.next() & 0xffffU) + ++session_counter) & 0x00ffffffffffffffULL)};
+  if (last_session == 0) {
+    last_session = (static_cast<std::uint64_t>(now.wall) << 24U >> 8U) + (random.next() & 0xffffU);
+  }
+  // A thousand clients may come within one millisecond: from there on it is the counter alone. It
+  // stays behind the time as long as there are fewer than 65536 sessions a millisecond.
+  SessionId id;
+  do {
+    id = SessionId{(static_cast<std::uint64_t>(config.zab.self.value) << 56U) |
+                   (++last_session & 0x00ffffffffffffffULL)};
+  } while (requests.is_local(id) || tree->find_session(id));
+  return id;
 }
 
 void Member::State::touch_sessions() {
