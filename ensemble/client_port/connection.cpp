@@ -25,8 +25,8 @@ constexpr std::size_t kLengthBytes = 4;
 constexpr std::string_view kTelnetInterrupt = "\xff\xf4\xff\xfd";
 
 // A read of any connection goes through it: the event loop has one thread.
-std::array<char, 256 * 1024>& scratch() {
-  static std::array<char, 256 * 1024> buffer;
+std::array<char, 64 * 1024>& scratch() {
+  static std::array<char, 64 * 1024> buffer;
   return buffer;
 }
 
