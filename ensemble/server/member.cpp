@@ -178,7 +178,7 @@ struct Member::State {
   std::uint64_t last_ticket = 0;
   std::map<std::uint64_t, PendingSync> syncs;  // by ticket
   std::vector<std::uint64_t> unsent_syncs;
-  std::uint32_t session_counter = 0;
+  std::uint64_t last_session = 0;  // the number last given away; 0: none yet
   Instant touch_at{};
   bool low_space = false;
   bool told_low_space = false;
@@ -402,10 +402,13 @@ void Member::State::answer_syncs() {
       continue;
     }
     auto done = std::move(it->second.done);
+    const std::uint64_t ticket = it->first;
     it = syncs.erase(it);
     due.push_back(
         {[done = std::move(done)](const tree::Outcome& outcome) mutable { done(outcome.error); },
-         {}});
+         {},
+         false,
+         ticket});
   }
 }
 
@@ -414,10 +417,17 @@ void Member::State::answer_syncs() {
 SessionId Member::State::new_session_id() {
   // ZooKeeper's shape: the server in the top byte, then the time, then a counter; the shift is
   // unsigned (ZOOKEEPER-1622). The wall clock, since ids may not repeat after a reboot.
-  const auto time = static_cast<std::uint64_t>(now.wall) << 24U >> 8U;
-  return SessionId{
-      (static_cast<std::uint64_t>(config.zab.self.value) << 56U) |
-      ((time + (random.next() & 0xffffU) + ++session_counter) & 0x00ffffffffffffffULL)};
+  if (last_session == 0) {
+    last_session = (static_cast<std::uint64_t>(now.wall) << 24U >> 8U) + (random.next() & 0xffffU);
+  }
+  // A thousand clients may come within one millisecond: from there on it is the counter alone. It
+  // stays behind the time as long as there are fewer than 65536 sessions a millisecond.
+  SessionId id;
+  do {
+    id = SessionId{(static_cast<std::uint64_t>(config.zab.self.value) << 56U) |
+                   (++last_session & 0x00ffffffffffffffULL)};
+  } while (requests.is_local(id) || tree->find_session(id));
+  return id;
 }
 
 void Member::State::touch_sessions() {
@@ -653,7 +663,7 @@ std::uint64_t Member::submit(SessionId session,
       done(outcome);
       return ticket;
     }
-    state_->due.push_back({std::move(done), std::move(outcome)});
+    state_->due.push_back({std::move(done), std::move(outcome), false, ticket});
   } else {
     state_->requests.add(ticket, session, std::move(identity), std::move(operation),
                          std::move(done));
@@ -663,7 +673,11 @@ std::uint64_t Member::submit(SessionId session,
 }
 
 void Member::forget(std::uint64_t ticket) {
-  if (!state_->requests.forget(ticket)) state_->syncs.erase(ticket);
+  if (state_->requests.forget(ticket) || state_->syncs.erase(ticket) != 0) return;
+  // Decided already, and not told yet.
+  for (auto& item : state_->due) {
+    if (item.ticket == ticket) item.done = [](const tree::Outcome&) {};
+  }
 }
 
 std::uint64_t Member::sync(SyncCompletion done) {
@@ -696,6 +710,10 @@ void Member::open_client_session(NewSession session,
          CreateSessionRequest{session.timeout_ms, std::move(session.owner),
                               std::move(session.password)},
          std::move(opened));
+}
+
+bool Member::has_session(SessionId session) const {
+  return state_->requests.is_local(session);
 }
 
 void Member::attach_session(SessionId session,
