@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -144,7 +145,14 @@ void Connection::turn() {
       if (input_.empty()) input_ = std::string();
     }
     if (!writing_) write();
-    if (closed_ || ending_) return;
+    if (closed_) return;
+    // Also while the socket takes nothing.
+    if (std::min(conversation_->event_bytes(), conversation_->output().size()) >
+        limits::kClientOutputBytesMax) {
+      hub_.cut_off(*conversation_, "it does not read what it is sent");
+      return finish();
+    }
+    if (ending_) return;
     const bool incomplete = wanted && taken == 0;
     if (incomplete || input_.empty() || !conversation_->wants_frames()) break;
   }
@@ -180,10 +188,6 @@ void Connection::write() {
     return conversation_->drained();
   }
   output.erase(0, std::exchange(written_, 0));
-  if (conversation_->event_bytes() > limits::kClientOutputBytesMax) {
-    hub_.cut_off(*conversation_, "it does not read what it is sent");
-    return finish();
-  }
   writing_ = true;
   socket_.async_wait(tcp::socket::wait_write,
                      [self = shared_from_this()](const asio::error_code& error) {
