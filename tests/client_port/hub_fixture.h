@@ -18,6 +18,7 @@
 #include "ensemble/client_port/hub.h"
 #include "ensemble/jute/jute.h"
 #include "ensemble/server/member.h"
+#include "ensemble/tree/txn_codec.h"
 #include "tests/client_port/sample_requests.h"
 
 namespace zkfs::client_port {
@@ -446,12 +447,33 @@ using Texts = std::vector<std::string>;
 class HubTest : public ::testing::Test {
  protected:
   explicit HubTest(Settings settings = {}) : settings_(std::move(settings)) {
+    begin(std::make_unique<tree::DataTree>(), {});
+  }
+
+  // As a server that has died and comes up again on its log; all connections are gone.
+  void restart() {
+    clients_.clear();
+    hub_.reset();
+    door_.reset();
+    member_.reset();
+    auto tree = std::make_unique<tree::DataTree>();
+    storage::Recovered recovered;
+    recovered.accepted_epoch = recovered.current_epoch = storage_.epoch;
+    recovered.entries = storage_.log;
+    recovered.committed = storage_.log.back().zxid;
+    for (const Entry& entry : recovered.entries)
+      tree->apply(entry.zxid, *tree::decode_txn(entry.bytes.view()));
+    begin(std::move(tree), recovered);
+  }
+
+  void begin(std::unique_ptr<tree::DataTree> tree, const storage::Recovered& recovered) {
     server::MemberConfig config;
     config.zab.self = ServerId{1};
     config.zab.voters = {ServerId{1}};
     config.seed = 1;
-    member_ = std::make_unique<server::Member>(config, std::make_unique<tree::DataTree>(),
-                                               storage::Recovered{}, storage_, peers_);
+    storage_.tokens.clear();
+    member_ =
+        std::make_unique<server::Member>(config, std::move(tree), recovered, storage_, peers_);
     door_ = std::make_unique<ScriptedDoor>(*member_);
     settings_.self = ServerId{1};
     hub_ = std::make_unique<Hub>(

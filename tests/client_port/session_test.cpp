@@ -176,6 +176,32 @@ TEST_F(SessionsOfClients, ASessionThatAnotherClosesEndsItsConnection) {
   EXPECT_FALSE(exists("/a"));
 }
 
+TEST_F(SessionsOfClients, ASessionLivesOnWhenItsServerIsStartedAgain) {
+  Client& before = connected();
+  ask(before, create_request(1, "/e", CreateFlags::kEphemeral));
+  restart();
+  EXPECT_EQ(greet(again())->session, welcome_.session);
+  EXPECT_TRUE(exists("/e"));
+}
+
+// What the ensemble remembers of the session's requests is told apart from what is asked now.
+TEST_F(SessionsOfClients, RequestsAreNumberedOnAfterARestart) {
+  connected();
+  for (int round = 1; round <= 3; ++round) {
+    restart();
+    Client& it = client();
+    it.say(connect_request(again()));
+    run();
+    ASSERT_TRUE(it.welcome()->session);
+    EXPECT_EQ(member_->tree().attachment_of(welcome_.session), static_cast<unsigned>(round));
+    const std::string path = "/n" + std::to_string(round);
+    it.say(create_request(1, path));
+    it.say(create_request(2, path));
+    run();
+    EXPECT_EQ(it.heard(), (Texts{"1 Ok", "2 NodeExists"}));
+  }
+}
+
 TEST_F(SessionsOfClients, AClientThatVanishesWhileItsSessionOpensLeavesOneThatExpires) {
   Client& it = client();
   it.say(connect_request());
