@@ -23,6 +23,9 @@
 namespace zkfs {
 namespace {
 
+// Where ZooKeeper's provider listens if nothing else is said.
+constexpr std::uint16_t kPrometheusPort = 7'000;
+
 std::unexpected<Problem> problem(std::string text) {
   return std::unexpected(Problem{std::move(text)});
 }
@@ -165,6 +168,15 @@ Expected<void> settle_times(ConfigDraft& draft) {
   return {};
 }
 
+void settle_administration(ConfigDraft& draft) {
+  Config& config = draft.config;
+  if (draft.wants_prometheus && config.metrics_port == 0) config.metrics_port = kPrometheusPort;
+  const Config defaults;
+  if (!config.admin_server &&
+      (config.admin_port != defaults.admin_port || config.admin_address != defaults.admin_address))
+    remark(draft, false, "the admin server is off; admin.enableServer=true turns it on");
+}
+
 Expected<ServerId> read_myid(const Config& config) {
   const std::string path = config.data_dir + "/myid";
   std::string ids;
@@ -270,6 +282,7 @@ Expected<Config> load_config(const ConfigSource& source) {
   ZKFS_TRY(take_dynamic_file(draft));
   ZKFS_TRY(settle_directories(draft, source));
   ZKFS_TRY(settle_times(draft));
+  settle_administration(draft);
   ZKFS_TRY(settle_ensemble(draft, source));
   return std::move(draft.config);
 }

@@ -91,6 +91,10 @@ Expected<Config> load_config(const ConfigSource& source);
 // The effective configuration as lines of key=value, by the names of zoo.cfg, defaults included.
 std::string config_text(const Config& config);
 
+// The servers as ZooKeeper shows them in /zookeeper/config, without its version; empty without
+// server lines.
+std::string servers_text(const Config& config);
+
 // The data directory without a configuration: /var/lib/zkfs for root, $XDG_STATE_HOME/zkfs
 // (~/.local/state/zkfs) otherwise.
 std::string default_data_dir();

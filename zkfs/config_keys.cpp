@@ -175,6 +175,11 @@ Expected<void> take_admin_url(ConfigDraft& draft, std::string_view value) {
   return {};
 }
 
+Expected<void> take_metrics_provider(ConfigDraft& draft, std::string_view value) {
+  draft.wants_prometheus = value.ends_with("PrometheusMetricsProvider");
+  return {};
+}
+
 using Draft = ConfigDraft;
 using Text = std::string_view;
 
@@ -251,6 +256,7 @@ constexpr Key kKeys[] = {
     {"admin.commandURL", take_admin_url},
     {"admin.idleTimeout",
      [](Draft& d, Text v) { return set_millis(d.config.admin_idle_timeout, v, kMillis); }},
+    {"metricsProvider.className", take_metrics_provider},
     {"metricsProvider.httpPort",
      [](Draft& d, Text v) { return set_number(d.config.metrics_port, v, {.high = 65'535}); }},
     {"metricsProvider.httpHost",

@@ -22,6 +22,7 @@ struct ConfigDraft {
   std::string dynamic_file;  // dynamicConfigFile
   std::string peer_type;
   bool standalone_enabled = true;
+  bool wants_prometheus = false;  // metricsProvider.className
 };
 
 enum class KeyFate {

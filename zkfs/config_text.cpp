@@ -22,6 +22,15 @@ std::string text_of(const ServerLine& line) {
 
 }  // namespace
 
+std::string servers_text(const Config& config) {
+  std::string text;
+  for (const ServerLine& server : config.servers) {
+    if (!text.empty()) text += '\n';
+    text += fmt::format("server.{}={}", server.id, text_of(server));
+  }
+  return text;
+}
+
 std::string config_text(const Config& config) {
   std::string text;
   const auto line = [&text](std::string_view key, const auto& value) {

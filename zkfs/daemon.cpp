@@ -33,6 +33,7 @@
 #include "ensemble/storage/store.h"
 #include "mount/handover.pb.h"
 #include "mount/mount.h"
+#include "zkfs/administration.h"
 #include "zkfs/config.h"
 #include "zkfs/control_socket.h"
 #include "zkfs/metered_storage.h"
@@ -112,10 +113,13 @@ server::MemberConfig member_config(const Config& config) {
   member.zab.heartbeat_timeout = config.heartbeat_timeout;
   member.zab.sync_timeout = config.tick_time * config.init_limit;
   member.reap_interval = config.reap_interval;
+  member.servers_text = servers_text(config);
   member.snap_count = config.snap_count;
   member.snap_bytes = config.snap_bytes;
   member.session_timeout_min_ms = config.session_timeout_min_ms;
   member.session_timeout_max_ms = config.session_timeout_max_ms;
+  member.enforce_quota = config.enforce_quota;
+  member.skip_acl = config.skip_acl;
   // A session is reported several times before it could expire.
   member.touch_interval =
       std::min(member.touch_interval, Millis(config.session_timeout_min_ms / 4 + 1));
@@ -125,6 +129,7 @@ server::MemberConfig member_config(const Config& config) {
 
 client_port::Settings client_port_settings(const Config& config) {
   return {.self = config.self,
+          .standalone = config.servers.empty(),
           .address = config.client_address,
           .port = config.client_port,
           .connections_per_address_max = config.client_connections_max,
@@ -200,6 +205,7 @@ class Daemon {
   void begin_stop(const std::string& reason, int exit_code);
   void finish_stop();
   StatusView status_view() const;
+  std::string our_metrics() const;
   mount::ControlFiles control_files() const;
 
   const SelfStart self_;
@@ -218,6 +224,7 @@ class Daemon {
   std::unique_ptr<MeteredStorage> storage_;  // the member's way to the disk thread
   std::unique_ptr<peer::PeerNetwork> network_;
   std::unique_ptr<server::Member> member_;
+  std::unique_ptr<Administration> administration_;
   std::unique_ptr<client_port::ClientPort> client_port_;  // none without clientPort
   std::unique_ptr<ControlSocket> control_socket_;
   Mounts mounts_;
@@ -257,9 +264,11 @@ Expected<void> Daemon::build(const handover::Daemon* left) {
   if (config_.client_port != 0) {
     client_port_ = std::make_unique<client_port::ClientPort>(
         context_, *member_, client_port_settings(config_), now,
-        [](std::string_view) -> std::optional<std::string> { return std::nullopt; });
+        [this](std::string_view word) { return administration_->answer(word); });
+    administration_->show_clients(client_port_->hub());
     ZKFS_TRY(client_port_->listen());
   }
+  ZKFS_TRY(administration_->listen(context_));
   member_->start(now());
   mounts_.serve(*member_);
   if (left != nullptr) {
@@ -316,6 +325,7 @@ Expected<void> Daemon::open_storage() {
       });
   storage_ = std::make_unique<MeteredStorage>(*disk_thread_, monotonic_now);
   wire_member(recovered);
+  administration_->note_startup(monotonic_now() - begun);
   return {};
 }
 
@@ -331,6 +341,12 @@ void Daemon::wire_member(const storage::Recovered& recovered) {
   member_ = std::make_unique<server::Member>(member_config(config_), std::move(tree_), recovered,
                                              *storage_, *network_);
   member_->on_dirty([this] { request_flush(); });
+  administration_ = std::make_unique<Administration>(
+      Administration::Context{.config = config_,
+                              .member = *member_,
+                              .appends = storage_->latencies(),
+                              .now = now,
+                              .metrics = [this] { return our_metrics(); }});
 }
 
 int Daemon::run(Started started) {
@@ -347,6 +363,7 @@ int Daemon::run(Started started) {
   if (upgrade_ == Upgrade::kReady) {
     // Everything said and asked is settled; what the disk thread still has is carried out first.
     mounts_.drop_workers();
+    administration_->close();
     client_port_.reset();
     control_socket_.reset();
     network_.reset();
@@ -357,7 +374,9 @@ int Daemon::run(Started started) {
   }
   // Outside the loop, in this order: the helper's workers, then the disk thread's queue.
   mounts_.clear();
+  administration_->close();
   client_port_.reset();
+  administration_.reset();
   control_socket_.reset();
   member_.reset();
   network_.reset();
@@ -575,15 +594,16 @@ StatusView Daemon::status_view() const {
   return view;
 }
 
+std::string Daemon::our_metrics() const {
+  return metrics_text(status_view(), storage_->latencies(),
+                      process_facts(monotonic_now() - begun_));
+}
+
 mount::ControlFiles Daemon::control_files() const {
   return {.status = [this] { return status_text(status_view()); },
           .status_json = [this] { return status_json(status_view()); },
           .role = [this] { return std::string(role_word(status_view())); },
-          .metrics =
-              [this] {
-                return metrics_text(status_view(), storage_->latencies(),
-                                    process_facts(monotonic_now() - begun_));
-              },
+          .metrics = [this] { return our_metrics(); },
           .config = [this] { return config_text(config_); },
           .ensemble = [this] { return ensemble_members(status_view()); }};
 }

@@ -285,16 +285,17 @@ Blob blob_of(const Data& data) {
   return data ? Blob(*data) : Blob::null();
 }
 
-// A null scheme or id becomes an entry of no scheme, which prep refuses as an invalid ACL.
+// A null scheme or id becomes an entry of no scheme, which prep refuses as an invalid ACL; but
+// `auth` has no id of its own.
 tree::AclList acl_of(const std::vector<AclRecord>& records) {
   tree::AclList acl;
   acl.reserve(records.size());
   for (const AclRecord& record : records) {
     tree::AclEntry& entry = acl.emplace_back();
     entry.permissions = static_cast<std::uint32_t>(record.permissions);
-    if (!record.scheme || !record.id) continue;
+    if (!record.scheme || (!record.id && record.scheme != "auth")) continue;
     entry.scheme = *record.scheme;
-    entry.id = *record.id;
+    entry.id = record.id.value_or(std::string_view{});
   }
   return acl;
 }

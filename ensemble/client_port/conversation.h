@@ -173,6 +173,7 @@ class Conversation {
   std::uint64_t first_sequence_ = 0;  // of the one at head_
   std::size_t unstarted_bytes_ = 0;
 
+  Zxid last_zxid_;  // the highest that was sent
   ConnectionView view_;
   OpCode last_op_ = OpCode::kNotification;  // none yet
 };

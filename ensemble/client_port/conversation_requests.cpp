@@ -72,7 +72,9 @@ void Conversation::request(ByteView payload) {
     return;
   }
   // The rest are known, and not to be had here.
-  if (op == OpCode::kReconfig) return fail(*header, Error::kReconfigDisabled);
+  if (op == OpCode::kReconfig)
+    return fail(*header,
+                hub_.settings().standalone ? Error::kUnimplemented : Error::kReconfigDisabled);
   fail(*header, Error::kAuthFailed);
   end();
 }
@@ -187,10 +189,10 @@ Error Conversation::authenticate(const AuthBody& body) {
 void Conversation::fail(const RequestHeader& header, Error error) {
   const auto sequence = expect(header, Pending::Stage::kWaiting);
   // Its number is no operation: nothing that follows can be understood.
-  if (error == Error::kUnimplemented && !is_write(static_cast<OpCode>(header.type)))
+  const auto op = static_cast<OpCode>(header.type);
+  if (error == Error::kUnimplemented && !is_write(op) && op != OpCode::kReconfig)
     state_ = State::kClosing;
-  const bool auth = static_cast<OpCode>(header.type) == OpCode::kAuth;
-  answer(sequence, auth ? Zxid{} : hub_.tree().last_applied(),
+  answer(sequence, op == OpCode::kAuth ? Zxid{} : hub_.tree().last_applied(),
          [error](std::string& out, ReplyTo to) { write_header_only(out, to, error); });
 }
 
@@ -249,7 +251,10 @@ void Conversation::advance() {
     hub_.count_outstanding(-1);
     if (pending.stage == Pending::Stage::kDone) {
       const std::size_t before = output_.size();
+      // What was asked before it may have been answered with a later txn: zxids never go back.
+      if (pending.zxid != Zxid{}) pending.zxid = std::max(pending.zxid, last_zxid_);
       output_ += pending.bytes;
+      patch_reply_zxid(output_, before, pending.zxid);
       sent(before, pending.zxid, pending.arrived);
       continue;
     }
@@ -337,6 +342,7 @@ tree::Stat Conversation::stat_of(const tree::Outcome& result) const {
 }
 
 void Conversation::sent(std::size_t before, Zxid zxid, Instant arrived) {
+  last_zxid_ = std::max(last_zxid_, zxid);
   hub_.count_sent(output_.size() - before);
   ++view_.sent;
   view_.last_zxid = static_cast<std::int64_t>(zxid.value);

@@ -244,7 +244,8 @@ void Hub::event(const server::WatchEvent& event) {
 }
 
 void Hub::overflow(server::WatcherId watcher) {
-  cut_off(*conversations_[watcher], "a directory moved with more than its recursive watch can tell");
+  cut_off(*conversations_[watcher],
+          "a directory moved with more than its recursive watch can tell");
   conversations_[watcher]->end();
 }
 

@@ -100,6 +100,13 @@ void append_reply_header(std::string& out, std::int32_t xid, Zxid zxid, Error er
   header.append_to(out);
 }
 
+void patch_reply_zxid(std::string& out, std::size_t frame, Zxid zxid) {
+  // After the length and the xid.
+  for (std::size_t i = 0; i < 8; ++i) {
+    out[frame + 8 + i] = static_cast<char>(zxid.value >> (8U * (7 - i)));
+  }
+}
+
 void append_stat(std::string& out, const tree::Stat& stat) {
   Fixed<kStatBytes> bytes;
   bytes.write_zxid(stat.czxid);

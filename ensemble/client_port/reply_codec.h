@@ -28,6 +28,8 @@ std::size_t begin_frame(std::string& out);
 void end_frame(std::string& out, std::size_t frame);
 
 void append_reply_header(std::string& out, std::int32_t xid, Zxid zxid, Error error = Error::kOk);
+// Of the reply that begins at `frame` in `out`.
+void patch_reply_zxid(std::string& out, std::size_t frame, Zxid zxid);
 void append_stat(std::string& out, const tree::Stat& stat);
 void append_acl(std::string& out, const tree::AclList& acl);
 void append_string(std::string& out, std::string_view text);

@@ -14,8 +14,9 @@ namespace zkfs::client_port {
 
 struct Settings {
   ServerId self;
-  std::string address;     // clientPortAddress; empty: all
-  std::uint16_t port = 0;  // clientPort; 0: the kernel's choice
+  bool standalone = false;  // an ensemble of one that has no peers
+  std::string address;      // clientPortAddress; empty: all
+  std::uint16_t port = 0;   // clientPort; 0: the kernel's choice
 
   std::uint32_t connections_per_address_max = 60;        // maxClientCnxns; 0: no limit
   std::uint32_t connections_max = 0;                     // maxCnxns; 0: no limit

@@ -206,10 +206,10 @@ class Conversion {
     } else if (path.size() > limits::kPathBytesMax) {
       refuse(path.substr(0, 100) + "...", "the path is over 64 KiB; delete it in ZooKeeper");
     }
-    if (node.data.size() > limits::kDataBytesMax) {
+    if (node.data.size() > limits::kFrameBytesMax) {
       refuse(path, fmt::format("the value has {} bytes and {} is the most; make it shorter in "
                                "ZooKeeper",
-                               node.data.size(), limits::kDataBytesMax));
+                               node.data.size(), limits::kFrameBytesMax));
     }
     if (node.missing_acl) {
       refuse(path, fmt::format("its ACL {} is not in the snapshot (ZOOKEEPER-3306); set it anew "

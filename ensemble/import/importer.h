@@ -38,7 +38,7 @@ struct Imported {
 //   log_dir; damage or a hole in the log; a snapshot that holds what the log does not;
 // - a server is writing it, as far as can be seen from this machine;
 // - znodes that cannot be here (the first 20): names over 255 bytes, paths over 64 KiB, values over
-//   limits::kDataBytesMax, an ACL that is lost.
+//   limits::kFrameBytesMax, an ACL that is lost.
 Expected<Imported> read_zookeeper(const std::string& data_dir, const std::string& log_dir);
 
 // Makes it the whole content of a zkfs data directory and reads it back. Requires: `disk` holds no

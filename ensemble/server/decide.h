@@ -53,11 +53,13 @@ class Decide {
  public:
   using Step = Result<tree::SubTxn>;
 
-  // All outlive it. Requires: the session is alive, or none.
+  // All outlive it. Requires: the session is alive, or none. `skip_acl`: no ACL keeps a client from
+  // anything; those of processes hold.
   Decide(const Outstanding& state,
          SessionId session,
          const Identity& identity,
-         QuotaKeeper& quotas);
+         QuotaKeeper& quotas,
+         bool skip_acl = false);
 
   Step operator()(const CreateRequest& request) const;
   Step operator()(const DeleteRequest& request) const;

@@ -22,6 +22,11 @@
 #include "ensemble/zab/zab.h"
 
 namespace zkfs::server {
+namespace {
+
+constexpr Millis kQuotaWarningInterval{10'000};
+
+}  // namespace
 
 struct Member::State {
   // What a leader has and nobody else: it begins and ends with the leadership.
@@ -29,13 +34,25 @@ struct Member::State {
     Leading(const tree::DataTree& tree, const MemberConfig& config, Now now)
         : prep(tree),
           sessions(config.zab.heartbeat_interval),
-          reaper({config.reap_interval, config.container_grace}, now) {}
+          reaper({config.reap_interval, config.container_grace}, now) {
+      prep.enforce_quota(config.enforce_quota);
+      prep.skip_acl(config.skip_acl);
+    }
+
+    void count(std::uint64_t bytes) {
+      ++proposals.count;
+      proposals.last_bytes = bytes;
+      proposals.max_bytes = std::max(proposals.max_bytes, bytes);
+      if (proposals.min_bytes == 0 || bytes < proposals.min_bytes) proposals.min_bytes = bytes;
+    }
 
     Prep prep;
     SessionTracker sessions;
     std::set<ServerId> low_space;  // voters with little room
     Reaper reaper;
     WallMillis last_time = 0;
+    Proposals proposals;
+    Instant quota_warnings_at{};  // not told before
   };
 
   struct PendingSync {
@@ -122,8 +139,10 @@ struct Member::State {
   void choose_snapshot_point();
   void touch_sessions();
   void note_space(ServerId server, bool low);
+  void warn_of_quotas();
   void expire_sessions();
   void reap();
+  void publish_config();
   SessionId new_session_id();
 
   MemberConfig config;
@@ -247,6 +266,7 @@ void Member::State::on(zab::RoleEffect& e) {
     quorum_lost_since.reset();
     if (e.state == zab::PeerState::kLeading) {
       leading.emplace(*tree, config, now);
+      publish_config();
       for (const auto& session : tree->sessions()) {
         leading->sessions.add(session.id, session.timeout_ms, now.monotonic);
       }
@@ -333,7 +353,9 @@ void Member::State::propose(const Request& request) {
   // Times do not run backwards within a leadership, whatever the clock does.
   leading->last_time = std::max(leading->last_time, now.wall);
   const tree::Txn txn = leading->prep.prepare(request, *zxid, leading->last_time);
-  const Zxid proposed = zab.propose(tree::encode(txn));
+  auto bytes = tree::encode(txn);
+  leading->count(bytes.size());
+  const Zxid proposed = zab.propose(std::move(bytes));
   ZKFS_CHECK(proposed == *zxid, "prepared as {}, proposed as {}", *zxid, proposed);
 }
 
@@ -425,6 +447,21 @@ void Member::State::note_space(ServerId server, bool low) {
                 low ? "has little" : "has again", refuse ? "refused" : "taken");
 }
 
+// Of a leader. Who passes a limit does so with each write: one word now and then is enough.
+void Member::State::warn_of_quotas() {
+  if (!leading || now.monotonic < leading->quota_warnings_at) return;
+  std::map<std::pair<Ino, bool>, QuotaWarning> newest;
+  for (const auto& warning : leading->prep.take_quota_warnings()) {
+    newest[{warning.quota, warning.of_count}] = warning;
+  }
+  if (newest.empty()) return;
+  leading->quota_warnings_at = now.monotonic + kQuotaWarningInterval;
+  for (const auto& [quota, warning] : newest) {
+    ZKFS_LOG_WARN(server, "{}: {} {} is beyond the limit {}", tree->path_of(warning.quota),
+                  warning.value, warning.of_count ? "znodes" : "bytes", warning.limit);
+  }
+}
+
 void Member::State::expire_sessions() {
   if (!leading) return;
   for (const auto session : leading->sessions.expired(now.monotonic)) {
@@ -447,6 +484,23 @@ void Member::State::reap() {
     inbound.request.operation = std::move(request);
     inbox.push_back(std::move(inbound));
   }
+}
+
+// --- /zookeeper/config ---
+
+// The first text of an ensemble is of its first epoch; each later one of the epoch that brought it,
+// for the servers are changed by starting them with other configurations (reference 3.6).
+void Member::State::publish_config() {
+  if (config.servers_text.empty()) return;
+  const auto known = tree->find(kConfigIno);
+  const ByteView text = known->data.view();
+  if (text.substr(0, text.rfind('\n')) == config.servers_text) return;
+  const Zxid version{zab.current_epoch(), 0};
+  Inbound inbound;
+  inbound.request.operation = SetDataRequest{
+      .target = {.ino = kConfigIno, .path = {}},
+      .data = Blob(fmt::format("{}\nversion={:x}", config.servers_text, version.value))};
+  inbox.push_back(std::move(inbound));
 }
 
 // --- snapshots of this server's own ---
@@ -496,6 +550,7 @@ void Member::tick(Now now) {
   state_->zab.tick(now.monotonic);
   state_->touch_sessions();
   state_->expire_sessions();
+  state_->warn_of_quotas();
   state_->reap();
   state_->dirty();
 }
@@ -685,6 +740,21 @@ void Member::unsubscribe(ChangeSubscriber* subscriber) {
 
 std::vector<zab::LearnerStatus> Member::learners() const {
   return state_->zab.learners();
+}
+
+std::optional<Proposals> Member::proposals() const {
+  if (!state_->leading) return std::nullopt;
+  return state_->leading->proposals;
+}
+
+void Member::reset_proposal_sizes() {
+  if (!state_->leading) return;
+  state_->leading->proposals = {.count = state_->leading->proposals.count};
+}
+
+std::map<Instant, std::set<SessionId>> Member::session_expiries() const {
+  if (!state_->leading) return {};
+  return state_->leading->sessions.buckets();
 }
 
 MemberStatus Member::status() const {

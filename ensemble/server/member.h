@@ -23,8 +23,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,7 +64,20 @@ struct MemberConfig {
   Millis touch_interval{500};      // how often a learner reports its live sessions to the leader
   Millis reap_interval{1'000};     // between two looks for containers and TTL znodes to delete
   Millis container_grace{10'000};  // how long a container is left without children (reaper.h)
-  std::uint64_t seed = 0;          // of the machine's randomness
+  bool enforce_quota = false;      // hard limits refuse (prep.h)
+  bool skip_acl = false;           // clients' ACLs are not asked (prep.h)
+  // The servers, a line each as ZooKeeper shows them; the leader keeps /zookeeper/config at it.
+  // Empty: an ensemble of one that has no peers.
+  std::string servers_text;
+  std::uint64_t seed = 0;  // of the machine's randomness
+};
+
+// Of one leadership; sizes since the last reset, 0 before the first.
+struct Proposals {
+  std::uint64_t count = 0;
+  std::uint64_t last_bytes = 0;
+  std::uint64_t min_bytes = 0;
+  std::uint64_t max_bytes = 0;
 };
 
 class Member final : public ClientDoor {
@@ -100,6 +115,12 @@ class Member final : public ClientDoor {
 
   // What a leader knows of its learners, in the order of ids; empty if this server does not lead.
   [[nodiscard]] std::vector<zab::LearnerStatus> learners() const;
+
+  // Of a leader; nothing otherwise.
+  [[nodiscard]] std::optional<Proposals> proposals() const;
+  void reset_proposal_sizes();
+  // Of a leader: when sessions end without a further sign of life. Empty otherwise.
+  [[nodiscard]] std::map<Instant, std::set<SessionId>> session_expiries() const;
 
   // --- front doors (documented in door.h) ---
   SessionId open_session(std::uint32_t timeout_ms,

@@ -123,6 +123,7 @@ struct Prep::State {
 
   Outstanding outstanding;
   bool growth_refused = false;
+  bool acl_skipped = false;
   QuotaKeeper quotas;
 };
 
@@ -241,7 +242,7 @@ tree::TxnBody Prep::State::body(const Request& request) {
   // The leader's own, the end of a session that was silent, has no number.
   if (session && request.xid && attachment_of(request.xid) != outstanding.attachment_of(session))
     return refusal(Error::kSessionMoved);
-  const Decide decide(outstanding, session, request.identity, quotas);
+  const Decide decide(outstanding, session, request.identity, quotas, acl_skipped);
   return std::visit(
       [&](const auto& operation) -> tree::TxnBody {
         using T = std::decay_t<decltype(operation)>;
@@ -282,6 +283,10 @@ void Prep::refuse_growth(bool refuse) {
 
 void Prep::enforce_quota(bool enforce) {
   state_->quotas.enforced = enforce;
+}
+
+void Prep::skip_acl(bool skip) {
+  state_->acl_skipped = skip;
 }
 
 std::vector<QuotaWarning> Prep::take_quota_warnings() {

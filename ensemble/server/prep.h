@@ -41,6 +41,10 @@ class Prep {
   // of zoo.cfg; off at first). A quota holds from when its limits are applied.
   void enforce_quota(bool enforce);
 
+  // While set, ACLs keep clients from nothing (skipACL of zoo.cfg; off at first). Those of
+  // processes hold: their kernel checks the mode, too.
+  void skip_acl(bool skip);
+
   // The limits passed by what was prepared since the last call: soft ones, and hard ones that are
   // not enforced. At most 16; more are not told.
   std::vector<QuotaWarning> take_quota_warnings();

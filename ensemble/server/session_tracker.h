@@ -28,6 +28,9 @@ class SessionTracker {
   // Sessions whose time is over, in the order of ids; they are removed from the tracker.
   std::vector<SessionId> expired(Instant now);
 
+  // When which sessions are over.
+  [[nodiscard]] const std::map<Instant, std::set<SessionId>>& buckets() const { return buckets_; }
+
   [[nodiscard]] std::size_t size() const { return sessions_.size(); }
 
  private:

@@ -67,7 +67,9 @@ bool is_valid(const AclEntry& entry) {
     return is_number<std::uint32_t>(id, 0xfffffffeU);
   }
   if (entry.scheme == "ip") return is_address(id);
-  if (entry.scheme == "digest") return std::count(id.begin(), id.end(), ':') == 1;
+  // A user, who may have no name, and a hash.
+  if (entry.scheme == "digest")
+    return std::count(id.begin(), id.end(), ':') == 1 && !id.ends_with(':');
   if (entry.scheme == "auth") return true;
   return (entry.scheme == "x509" || entry.scheme == "sasl") && !id.empty();
 }

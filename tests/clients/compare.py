@@ -40,6 +40,7 @@ import servers
 here = pathlib.Path(__file__).resolve().parent
 top = here.parent.parent
 GOLDEN = here / "golden"
+ZXIDS = re.compile(r"\bz\d+\b")
 SKIPPED = 77
 
 
@@ -93,6 +94,10 @@ def unexpected(scenario, theirs, ours, differences):
     matcher = difflib.SequenceMatcher(None, theirs, ours, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
+            continue
+        # One more or one fewer transaction shifts the names of all zxids behind it: said once.
+        if found and [ZXIDS.sub("z", line) for line in theirs[a:b]] == [
+                ZXIDS.sub("z", line) for line in ours[c:d]]:
             continue
         lines = [("-", line) for line in theirs[a:b]] + [("+", line) for line in ours[c:d]]
         if not all([allowed(sign, line) for sign, line in lines]):
@@ -199,7 +204,7 @@ def parse():
 def choose(parser, options):
     """The kinds of client that can be run, and the scenarios."""
     chosen = []
-    for name in options.client or sorted(kinds.KINDS):
+    for name in options.client or kinds.KINDS:  # Python's first: it asks a fresh tree
         kind = kinds.KINDS[name](options)
         missing = kind.missing()
         if missing:
@@ -232,9 +237,12 @@ def theirs_of(options, chosen, scenarios, directory):
     live = [name for name in scenarios if not name.startswith("ours_")]
     said, whole = run_on("zookeeper", lambda place: servers.zookeeper(place, options.nodes), chosen,
                          live, directory)
+    golden = read(GOLDEN)
     for name in scenarios:
         if name.startswith("ours_"):
-            said[name] = (GOLDEN / f"{name}.txt").read_text()
+            said[name] = golden[name]
+        elif name in said and said[name] != golden.get(name):
+            note(f"this ZooKeeper answers otherwise than golden/{name}.txt says")
     return said, whole
 
 

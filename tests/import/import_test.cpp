@@ -70,7 +70,7 @@ TEST_F(Import, NamesAndValuesThatCannotBeAreListedWithTheRemedy) {
   const std::string name(256, 'n');
   source_.write_log(
       1, {{kCreateType, create("/" + name, Blob(), 1)},
-          {kCreateType, create("/v", Blob(std::string(limits::kDataBytesMax + 1, 'x')), 2)},
+          {kCreateType, create("/v", Blob(std::string(limits::kFrameBytesMax + 1, 'x')), 2)},
           {kCreateType, create("/ok", Blob(), 3)}});
   const std::string text = problem();
   EXPECT_NE(text.find("2 znodes cannot be imported; nothing was:"), std::string::npos) << text;

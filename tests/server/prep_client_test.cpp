@@ -67,6 +67,15 @@ TEST_F(PrepClient, CreateOfTheRootAsksItsPermission) {
   EXPECT_EQ(error_of_create("/"), Error::kNoAuth);
 }
 
+TEST_F(PrepClient, SkippedAclsHoldForProcessesOnly) {
+  const Identity process{.uid = 1000, .gids = {1000}};
+  leader.prep().skip_acl(true);
+  EXPECT_EQ(error_of(set("/closed", "by a client")), Error::kOk);
+  EXPECT_EQ(leader.error_of(set("/closed", "by a process"), kAlice, process), Error::kNoAuth);
+  leader.prep().skip_acl(false);
+  EXPECT_EQ(error_of(set("/closed", "by a client")), Error::kNoAuth);
+}
+
 TEST_F(PrepClient, SequentialNamesMayBeAllSuffix) {
   EXPECT_EQ(leader.run(sequential("/open/"), kAlice, bob).name, "0000000001");
   EXPECT_EQ(leader.run(sequential("/"), kAlice, bob).name, "0000000003");

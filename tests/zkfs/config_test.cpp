@@ -159,16 +159,99 @@ TEST_F(ConfigFile, UnknownKeyWarns) {
 }
 
 TEST_F(ConfigFile, KeyOfZooKeeperWithoutMeaningIsRemarked) {
-  const Config config = load("maxClientCnxns=60\nadmin.serverPort=8080\n").value();
-  EXPECT_TRUE(has_remark(config, false, "maxClientCnxns"));
-  EXPECT_TRUE(has_remark(config, false, "admin.serverPort"));
+  const Config config = load("leaderServes=yes\nadmin.forceHttps=true\n").value();
+  EXPECT_TRUE(has_remark(config, false, "zoo.cfg:2: leaderServes has no meaning here"));
+  EXPECT_TRUE(has_remark(config, false, "admin.forceHttps"));
 }
 
-TEST_F(ConfigFile, ClientPortIsRememberedAndRemarked) {
-  const Config config = load("clientPort=2181\nclientPortAddress=::1\n").value();
+TEST_F(ConfigFile, KeysOfTheClientPortAreTaken) {
+  const Config config = load(
+                            "clientPort=2181\nclientPortAddress=::1\nmaxClientCnxns=0\n"
+                            "maxCnxns=500\njute.maxbuffer=4096\nglobalOutstandingLimit=77\n"
+                            "readonlymode.enabled=true\nlocalSessionsEnabled=true\n"
+                            "localSessionsUpgradingEnabled=true\nextendedTypesEnabled=false\n"
+                            "skipACL=yes\nenforceQuota=true\n"
+                            "znode.container.checkIntervalMs=250\n")
+                            .value();
+  EXPECT_TRUE(config.remarks.empty()) << config.remarks.front().text;
   EXPECT_EQ(config.client_port, 2181);
   EXPECT_EQ(config.client_address, "::1");
-  EXPECT_TRUE(has_remark(config, false, "clientPort=2181"));
+  EXPECT_EQ(config.client_connections_max, 0U);
+  EXPECT_EQ(config.connections_max, 500U);
+  EXPECT_EQ(config.frame_bytes_max, 4096U);
+  EXPECT_EQ(config.outstanding_max, 77U);
+  EXPECT_TRUE(config.read_only_mode);
+  EXPECT_TRUE(config.local_sessions);
+  EXPECT_TRUE(config.local_sessions_upgrading);
+  EXPECT_FALSE(config.extended_types);
+  EXPECT_TRUE(config.skip_acl);
+  EXPECT_TRUE(config.enforce_quota);
+  EXPECT_EQ(config.reap_interval, Millis{250});
+}
+
+TEST_F(ConfigFile, WithoutKeysClientsAreNotServedAndNothingIsOpenToAdministrators) {
+  const Config config = load("").value();
+  EXPECT_EQ(config.client_port, 0);
+  EXPECT_EQ(config.client_connections_max, 60U);
+  EXPECT_EQ(config.outstanding_max, 1'000U);
+  EXPECT_FALSE(config.skip_acl);
+  EXPECT_FALSE(config.enforce_quota);
+  EXPECT_EQ(config.word_whitelist, "srvr");
+  EXPECT_FALSE(config.admin_server);
+  EXPECT_EQ(config.metrics_port, 0);
+}
+
+TEST_F(ConfigFile, TheClientPortOfTheOwnServerLineWins) {
+  EXPECT_EQ(load(std::string("clientPort=7\n") + kThree).value().client_port, 2181);
+}
+
+TEST_F(ConfigFile, FramesLargerThanThereAreWarn) {
+  const Config config = load("jute.maxbuffer=999999999\n").value();
+  EXPECT_TRUE(has_remark(config, true, "jute.maxbuffer=999999999 is more than there is here"));
+  EXPECT_EQ(config.frame_bytes_max, limits::kFrameBytesMax);
+}
+
+TEST_F(ConfigFile, SystemPropertyOfTheSuperUserIsTaken) {
+  const std::string key = "zookeeper.DigestAuthenticationProvider.superDigest=";
+  EXPECT_EQ(load(key + "super:hash\n").value().super_digest, "super:hash");
+}
+
+TEST_F(ConfigFile, KeysOfTheAdminServerAreTaken) {
+  const Config config = load(
+                            "4lw.commands.whitelist=ruok, mntr\nadmin.enableServer=true\n"
+                            "admin.serverAddress=127.0.0.1\nadmin.serverPort=9090\n"
+                            "admin.commandURL=/zk\nadmin.idleTimeout=5000\n"
+                            "metricsProvider.httpPort=7070\nmetricsProvider.httpHost=::1\n")
+                            .value();
+  EXPECT_TRUE(config.remarks.empty()) << config.remarks.front().text;
+  EXPECT_EQ(config.word_whitelist, "ruok, mntr");
+  EXPECT_TRUE(config.admin_server);
+  EXPECT_EQ(config.admin_address, "127.0.0.1");
+  EXPECT_EQ(config.admin_port, 9090);
+  EXPECT_EQ(config.admin_url, "/zk");
+  EXPECT_EQ(config.admin_idle_timeout, Millis{5'000});
+  EXPECT_EQ(config.metrics_port, 7070);
+  EXPECT_EQ(config.metrics_address, "::1");
+}
+
+TEST_F(ConfigFile, AnAdminPortWithoutTheServerIsRemarked) {
+  EXPECT_TRUE(has_remark(load("admin.serverPort=9090\n").value(), false,
+                         "admin.enableServer=true turns it on"));
+}
+
+TEST_F(ConfigFile, ThePrometheusProviderHasZooKeepersPort) {
+  const std::string provider =
+      "metricsProvider.className=org.apache.zookeeper.metrics.prometheus."
+      "PrometheusMetricsProvider\n";
+  EXPECT_EQ(load(provider).value().metrics_port, 7000);
+  EXPECT_EQ(load(provider + "metricsProvider.httpPort=7070\n").value().metrics_port, 7070);
+}
+
+TEST_F(ConfigFile, ServersAreToldAsZooKeeperDoes) {
+  EXPECT_EQ(servers_text(load(kThree).value()),
+            "server.1=a:2888:3888:participant\n"
+            "server.2=b:2888:3888:participant;0.0.0.0:2181\n"
+            "server.3=[::1]:2888:3888:participant");
 }
 
 TEST_F(ConfigFile, ForceSyncOffIsNotFollowed) {
@@ -270,6 +353,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"electionAlg=0\n", "only 3"},
         Refused{"peerType=leader\n", "participant or observer"},
         Refused{"clientPort=0\n", "from 1 to 65535"},
+        Refused{"maxClientCnxns=-1\n", "from 0 to"},
+        Refused{"jute.maxbuffer=12\n", "from 1024"},
+        Refused{"globalOutstandingLimit=0\n", "from 1"},
+        Refused{"skipACL=maybe\n", "true or false"},
+        Refused{"DigestAuthenticationProvider.superDigest=root:x\n", "give super:HASH"},
+        Refused{"admin.serverPort=65536\n", "from 1 to 65535"},
+        Refused{"admin.commandURL=commands\n", "a path that begins with /"},
+        Refused{"metricsProvider.httpPort=0\n", "from 1 to 65535"},
         Refused{"standaloneEnabled=perhaps\n", "true or false"},
         Refused{"heartbeatInterval=400\n", "at least twice heartbeatInterval=400"},
         Refused{"minSessionTimeout=50000\n", "is more than maxSessionTimeout=40000"},

@@ -54,7 +54,7 @@ def ours_ttl_without_ttl(t):
     a.get("/t_missing")
 
 
-def gone(client, path, seconds=10.0):
+def gone(client, path, seconds=30.0):
     """Says whether a znode goes in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
