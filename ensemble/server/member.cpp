@@ -381,10 +381,13 @@ void Member::State::answer_syncs() {
       continue;
     }
     auto done = std::move(it->second.done);
+    const std::uint64_t ticket = it->first;
     it = syncs.erase(it);
     due.push_back(
         {[done = std::move(done)](const tree::Outcome& outcome) mutable { done(outcome.error); },
-         {}});
+         {},
+         false,
+         ticket});
   }
 }
 
@@ -599,7 +602,7 @@ std::uint64_t Member::submit(SessionId session,
       done(outcome);
       return ticket;
     }
-    state_->due.push_back({std::move(done), std::move(outcome)});
+    state_->due.push_back({std::move(done), std::move(outcome), false, ticket});
   } else {
     state_->requests.add(ticket, session, std::move(identity), std::move(operation),
                          std::move(done));
@@ -609,7 +612,11 @@ std::uint64_t Member::submit(SessionId session,
 }
 
 void Member::forget(std::uint64_t ticket) {
-  if (!state_->requests.forget(ticket)) state_->syncs.erase(ticket);
+  if (state_->requests.forget(ticket) || state_->syncs.erase(ticket) != 0) return;
+  // Decided already, and not told yet.
+  for (auto& item : state_->due) {
+    if (item.ticket == ticket) item.done = [](const tree::Outcome&) {};
+  }
 }
 
 std::uint64_t Member::sync(SyncCompletion done) {
@@ -642,6 +649,10 @@ void Member::open_client_session(NewSession session,
          CreateSessionRequest{session.timeout_ms, std::move(session.owner),
                               std::move(session.password)},
          std::move(opened));
+}
+
+bool Member::has_session(SessionId session) const {
+  return state_->requests.is_local(session);
 }
 
 void Member::attach_session(SessionId session,
