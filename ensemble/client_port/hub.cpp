@@ -128,8 +128,8 @@ void Hub::expire_local_sessions() {
   }
 }
 
-// What local sessions write is asked in the name of one session of this server's. It is opened with
-// the first local session and kept.
+// What local sessions write is asked in the name of one session of this server's. It is opened when
+// there is a quorum, and kept.
 void Hub::keep_gateway() {
   if (!settings_.local_sessions || !in_quorum()) return;
   if (gateway_open_) return door_.touch(gateway_);
@@ -148,6 +148,11 @@ void Hub::keep_gateway() {
           if (conversation != nullptr && conversation->is_local()) conversation->end();
         }
       });
+}
+
+SessionId Hub::gateway() {
+  if (!gateway_open_) keep_gateway();
+  return gateway_;
 }
 
 // --- limits and counts ---
@@ -259,6 +264,8 @@ void Hub::quorum_changed(bool in_quorum) {
   if (std::exchange(read_only_, false)) {
     // They asked for less than there is now: they come again.
     end_all("there is a quorum again");
+    // And are told that their sessions were of that time only.
+    if (!settings_.local_sessions) local_sessions_.clear();
   }
   wake_all();
 }

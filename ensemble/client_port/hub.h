@@ -92,8 +92,8 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
   SessionId open_local_session(std::uint32_t timeout_ms, std::string password);
   void close_local_session(SessionId id);
 
-  // In whose name the ensemble is asked for what local sessions want.
-  [[nodiscard]] SessionId gateway() const { return gateway_; }
+  // In whose name the ensemble is asked for what local sessions want. Requires: in_quorum().
+  [[nodiscard]] SessionId gateway();
 
   // --- limits and counts ---
   [[nodiscard]] bool is_overloaded() const { return outstanding_ >= settings_.outstanding_max; }
@@ -149,7 +149,7 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
   Now coarse_now_;
 
   server::WatchTable watches_;
-  std::vector<Conversation*> conversations_;  // by id - 1
+  std::vector<Conversation*> conversations_;  // by id; null: free
   std::vector<server::WatcherId> free_ids_;
   std::unordered_map<SessionId, Conversation*> by_session_;
   std::map<SessionId, LocalSession> local_sessions_;

@@ -403,10 +403,13 @@ void Member::State::answer_syncs() {
       continue;
     }
     auto done = std::move(it->second.done);
+    const std::uint64_t ticket = it->first;
     it = syncs.erase(it);
     due.push_back(
         {[done = std::move(done)](const tree::Outcome& outcome) mutable { done(outcome.error); },
-         {}});
+         {},
+         false,
+         ticket});
   }
 }
 
@@ -654,7 +657,7 @@ std::uint64_t Member::submit(SessionId session,
       done(outcome);
       return ticket;
     }
-    state_->due.push_back({std::move(done), std::move(outcome)});
+    state_->due.push_back({std::move(done), std::move(outcome), false, ticket});
   } else {
     state_->requests.add(ticket, session, std::move(identity), std::move(operation),
                          std::move(done));
@@ -664,7 +667,11 @@ std::uint64_t Member::submit(SessionId session,
 }
 
 void Member::forget(std::uint64_t ticket) {
-  if (!state_->requests.forget(ticket)) state_->syncs.erase(ticket);
+  if (state_->requests.forget(ticket) || state_->syncs.erase(ticket) != 0) return;
+  // Decided already, and not told yet.
+  for (auto& item : state_->due) {
+    if (item.ticket == ticket) item.done = [](const tree::Outcome&) {};
+  }
 }
 
 std::uint64_t Member::sync(SyncCompletion done) {
@@ -697,6 +704,10 @@ void Member::open_client_session(NewSession session,
          CreateSessionRequest{session.timeout_ms, std::move(session.owner),
                               std::move(session.password)},
          std::move(opened));
+}
+
+bool Member::has_session(SessionId session) const {
+  return state_->requests.is_local(session);
 }
 
 void Member::attach_session(SessionId session,

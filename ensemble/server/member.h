@@ -149,6 +149,7 @@ class Member final : public ClientDoor {
   void open_client_session(NewSession session,
                            Completion opened,
                            std::function<void()> lost) override;
+  [[nodiscard]] bool has_session(SessionId session) const override;
   void attach_session(SessionId session,
                       std::uint32_t timeout_ms,
                       std::string password,

@@ -47,6 +47,7 @@ struct ClientConnection {
   std::vector<ClientRequest> requests;
   std::size_t answered = 0;  // the first so many
   Zxid least_shown;          // the oldest state it was shown
+  Zxid synced;               // of the last answer to a sync
 };
 
 struct ClientSession {

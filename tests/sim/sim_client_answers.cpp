@@ -55,10 +55,13 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
     return;
   }
   const Zxid zxid = request.zxid;
+  const bool decided = is_write(request.op) || request.op == OpCode::kCloseSession;
+  // A sync is no txn: one that was decided before the sync was answered carries the sync's zxid.
+  const bool raised = decided && zxid == connection().synced;
   if (request.op != OpCode::kPing) session().last_zxid = zxid;
   judge_watches(zxid);
-  if (is_write(request.op) || request.op == OpCode::kCloseSession) {
-    if (zxid <= session().shown) {
+  if (decided) {
+    if (zxid <= session().shown && !raised) {
       violated(fmt::format("{} was decided at {}, but {} was shown before", text(request), zxid,
                            session().shown));
     }
@@ -73,9 +76,10 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
       violated(fmt::format("sync was answered as of {}, but {} was acknowledged before", zxid,
                            request.acknowledged));
     }
+    connection().synced = zxid;
     return;
   }
-  session().shown = std::max(session().shown, zxid);
+  if (!raised) session().shown = std::max(session().shown, zxid);
   if (connection().least_shown == Zxid{}) connection().least_shown = zxid;
   if (request.op == OpCode::kCloseSession) {
     if (header.error != 0) violated("closeSession was refused");
@@ -87,7 +91,14 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
     child_watch_.reset();
     return;
   }
-  if (is_write(request.op)) return judge_write(request, reader);
+  if (is_write(request.op)) {
+    if (raised) {
+      const auto effect = world_.history.effect(request.mark);
+      if (header.error != 0 || !effect) return;
+      request.zxid = *effect;
+    }
+    return judge_write(request, reader);
+  }
   if (is_read(request.op)) return judge_read(request, reader);
   if (request.op == OpCode::kSetWatches) return judge_set_watches(request);
   if (request.op == OpCode::kAddWatch) {
@@ -346,6 +357,10 @@ void SimClient::check_sessions() const {
         const auto effect = history.effect(request.mark);
         if (request.answered && request.error != 0 && effect) {
           violated(text(request) + " was refused, and took effect");
+        }
+        if (request.answered && request.error == 0 && request.op != OpCode::kDelete && !effect &&
+            history.gaps().empty()) {
+          violated(text(request) + " was acknowledged, and never took effect");
         }
         if (!effect) {
           if (request.certain && !request.answered && without == nullptr) without = &request;
