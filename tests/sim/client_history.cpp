@@ -19,7 +19,8 @@ bool is_child(std::string_view path) {
 }  // namespace
 
 bool ClientHistory::is_tracked(std::string_view path) {
-  return path == kDirectory || is_child(path) || path.starts_with("/s");
+  return path == kDirectory || path == kQuota || path == kQuotaLimits || is_child(path) ||
+         path.starts_with("/s");
 }
 
 ClientHistory::State ClientHistory::state_of(const tree::DataTree& tree, std::string_view path) {
@@ -81,7 +82,7 @@ void ClientHistory::jumped(const tree::DataTree& tree) {
   if (to <= position_) return;
   gaps_.emplace_back(position_, to);
   position_ = to;
-  std::map<std::string, State> all;
+  std::map<std::string, State> all{{std::string(kQuota), {}}, {std::string(kQuotaLimits), {}}};
   for (const auto& [path, states] : paths_) all.emplace(path, State{});
   for (const Ino ino : tree.children_of(kRootIno)) all.emplace(tree.path_of(ino), State{});
   if (const auto directory = tree.find_path(kDirectory)) {

@@ -25,6 +25,8 @@ class ClientHistory {
  public:
   // The directory of the clients. Besides, they read and set what the mounts set ("/s0" ...).
   static constexpr std::string_view kDirectory = "/c";
+  static constexpr std::string_view kQuota = "/zookeeper/quota/c";
+  static constexpr std::string_view kQuotaLimits = "/zookeeper/quota/c/zookeeper_limits";
 
   struct State {
     bool exists = false;

@@ -32,6 +32,12 @@ class ClientWorkload {
   // The front door of a process.
   std::unique_ptr<FrontDoor> make_front_door(SimNode& node);
   void start(std::size_t clients);
+
+  // The clients will set a quota (the servers enforce it). Before start().
+  void limit(std::size_t count_max) { world_.count_max = count_max; }
+
+  [[nodiscard]] bool limited() const { return world_.count_max != 0; }
+
   // The servers were healed: from here on sessions live by the letter.
   void calm();
   // Nothing but signs of life from here on.

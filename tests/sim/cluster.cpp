@@ -34,6 +34,7 @@ void Cluster::build() {
   fault_gap_ms_ = static_cast<std::int64_t>(random_.between(100, 1'500));
   operation_gap_us_ = static_cast<std::int64_t>(random_.between(1'000, 20'000));
   snap_count_ = random_.between(10, 200);
+  if (random_.chance(1, 3)) clients_.limit(random_.between(4, 12));
   history_entries_ = random_.between(3, 300);
   NetworkOptions network;
   network.delay_max = Millis{static_cast<std::int64_t>(random_.between(1, 20))};
@@ -84,6 +85,7 @@ NodeOptions Cluster::node_options(ServerId id) {
   options.member.container_grace = Millis{500};
   options.member.session_timeout_min_ms = 1'000;
   options.member.touch_interval = Millis{100};
+  options.member.enforce_quota = clients_.limited();
   options.store.segment_bytes = random_.between(16, 128) * 1024;
   options.store.snapshots_retained = 3;
   // Mostly quick disks, now and then one that takes a quarter of a second.

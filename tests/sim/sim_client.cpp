@@ -291,6 +291,7 @@ void SimClient::write() {
     request.path = "/c";
     return ask(std::move(request), {});
   }
+  if (set_quota()) return;
   const auto guess = [&] {
     const auto& state = world_.history.at(request.path, world_.history.position());
     return random.chance(1, 2) ? -1 : state.version;
@@ -331,7 +332,21 @@ void SimClient::write() {
                                          : std::string(kShared[random.below(std::size(kShared))]);
       request.version = guess();
   }
+  request.certain = request.certain && world_.count_max == 0;
   ask(std::move(request), {});
+}
+
+bool SimClient::set_quota() {
+  const auto& history = world_.history;
+  if (world_.count_max == 0 || history.at(ClientHistory::kQuotaLimits, history.position()).exists)
+    return false;
+  ask({.op = OpCode::kCreate, .path = std::string(ClientHistory::kQuota)}, {});
+  ask({.op = OpCode::kCreate,
+       .path = std::string(ClientHistory::kQuotaLimits),
+       .mark = fmt::format("count={},bytes=-1=;byteHardLimit=-1;countHardLimit={}",
+                           1'000'000 + ++world_.marks, world_.count_max)},
+      {});
+  return true;
 }
 
 void SimClient::read() {

@@ -47,6 +47,7 @@ struct ClientConnection {
   std::vector<ClientRequest> requests;
   std::size_t answered = 0;  // the first so many
   Zxid least_shown;          // the oldest state it was shown
+  Zxid synced;               // of the last answer to a sync
 };
 
 struct ClientSession {
@@ -71,6 +72,7 @@ struct ClientWorld {
   Checkers& checkers;
   std::vector<std::unique_ptr<SimNode>>& nodes;
   ClientHistory history;
+  std::size_t count_max = 0;  // a hard quota of the directory, itself counted; 0: none
   std::uint64_t marks = 0;
   // Counts, to see that each thing happens.
   std::size_t requests = 0;
@@ -128,6 +130,8 @@ class SimClient {
   void act();
   void ask(ClientRequest request, std::string frame);
   void write();
+  // True if the quota had to be asked for.
+  bool set_quota();
   void read();
   void authenticate();
   void set_watches_again();
@@ -136,6 +140,7 @@ class SimClient {
 
   // --- answers ---
   void reply(const wire::ReplyHeader& header, jute::Reader& reader);
+  void told(ClientRequest& request, bool raised, jute::Reader& reader);
   void event(const wire::ReplyHeader& header, jute::Reader& reader);
   void judge_read(const ClientRequest& request, jute::Reader& reader);
   void judge_write(const ClientRequest& request, jute::Reader& reader);

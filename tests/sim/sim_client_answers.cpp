@@ -55,10 +55,13 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
     return;
   }
   const Zxid zxid = request.zxid;
+  const bool decided = is_write(request.op) || request.op == OpCode::kCloseSession;
+  // A sync is no txn: one that was decided before the sync was answered carries the sync's zxid.
+  const bool raised = decided && zxid == connection().synced;
   if (request.op != OpCode::kPing) session().last_zxid = zxid;
   judge_watches(zxid);
-  if (is_write(request.op) || request.op == OpCode::kCloseSession) {
-    if (zxid <= session().shown) {
+  if (decided) {
+    if (zxid <= session().shown && !raised) {
       violated(fmt::format("{} was decided at {}, but {} was shown before", text(request), zxid,
                            session().shown));
     }
@@ -73,13 +76,19 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
       violated(fmt::format("sync was answered as of {}, but {} was acknowledged before", zxid,
                            request.acknowledged));
     }
+    connection().synced = zxid;
     return;
   }
-  session().shown = std::max(session().shown, zxid);
+  if (!raised) session().shown = std::max(session().shown, zxid);
   if (connection().least_shown == Zxid{}) connection().least_shown = zxid;
+  told(request, raised, reader);
+}
+
+// Its place is right: what does it say?
+void SimClient::told(ClientRequest& request, bool raised, jute::Reader& reader) {
   if (request.op == OpCode::kCloseSession) {
-    if (header.error != 0) violated("closeSession was refused");
-    session().closed = zxid;
+    if (request.error != 0) violated("closeSession was refused");
+    session().closed = request.zxid;
     has_session_ = false;
     lost_watches_.clear();
     lost_child_watch_ = false;
@@ -87,12 +96,19 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
     child_watch_.reset();
     return;
   }
-  if (is_write(request.op)) return judge_write(request, reader);
+  if (is_write(request.op)) {
+    if (raised) {
+      const auto effect = world_.history.effect(request.mark);
+      if (request.error != 0 || !effect) return;
+      request.zxid = *effect;
+    }
+    return judge_write(request, reader);
+  }
   if (is_read(request.op)) return judge_read(request, reader);
   if (request.op == OpCode::kSetWatches) return judge_set_watches(request);
   if (request.op == OpCode::kAddWatch) {
     const auto& steps = world_.history.steps();
-    const auto first = std::upper_bound(steps.begin(), steps.end(), zxid,
+    const auto first = std::upper_bound(steps.begin(), steps.end(), request.zxid,
                                         [](Zxid z, const auto& step) { return z < step.zxid; });
     recursive_ = static_cast<std::size_t>(first - steps.begin());
   }
@@ -115,12 +131,18 @@ std::int32_t SimClient::expected_of(const ClientRequest& request) const {
   const auto& before = history.before(request.path, request.zxid);
   if (request.op == OpCode::kCreate) {
     if (request.only_owner && !request.authenticated) return code(Error::kInvalidAcl);
-    if (request.path != ClientHistory::kDirectory &&
-        !history.before(ClientHistory::kDirectory, request.zxid).exists) {
-      return code(Error::kNoNode);
-    }
+    const bool top =
+        request.path == ClientHistory::kDirectory || request.path == ClientHistory::kQuota;
+    const auto parent = request.path.substr(0, request.path.rfind('/'));
+    if (!top && !history.before(parent, request.zxid).exists) return code(Error::kNoNode);
     const bool sequential = request.flags == CreateFlags::kEphemeralSequential;
-    return code(before.exists && !sequential ? Error::kNodeExists : Error::kOk);
+    if (before.exists && !sequential) return code(Error::kNodeExists);
+    const bool counts = parent == ClientHistory::kDirectory && world_.count_max != 0 &&
+                        history.before(ClientHistory::kQuotaLimits, request.zxid).exists;
+    const auto full = [&] {
+      return history.children(Zxid{request.zxid.value - 1}).size() + 2 > world_.count_max;
+    };
+    return code(counts && full() ? Error::kQuotaExceeded : Error::kOk);
   }
   if (!before.exists) return code(Error::kNoNode);
   const bool set = request.op == OpCode::kSetData;
@@ -346,6 +368,10 @@ void SimClient::check_sessions() const {
         const auto effect = history.effect(request.mark);
         if (request.answered && request.error != 0 && effect) {
           violated(text(request) + " was refused, and took effect");
+        }
+        if (request.answered && request.error == 0 && request.op != OpCode::kDelete && !effect &&
+            history.gaps().empty()) {
+          violated(text(request) + " was acknowledged, and never took effect");
         }
         if (!effect) {
           if (request.certain && !request.answered && without == nullptr) without = &request;

@@ -99,6 +99,7 @@ void ClientLink::turn() {
     queue_.at(departure_, [self = shared_from_this(), output = std::move(output)] {
       if (!self->client_closed_ && !self->output_lost_) self->received_(output);
     });
+    if (!ending_) conversation_->drained();
   }
   if (ending_) finish();
 }
