@@ -49,8 +49,6 @@ void Conversation::close() {
   head_ = 0;
   const bool upgrading = state_ == State::kUpgrading;
   state_ = State::kClosed;
-  // An event after the end would be of the next connection's time.
-  hub_.watches().drop(id_);
   if (!session_) return;
   hub_.unbind(session_, *this);
   if (!local_ || upgrading) hub_.door().detach_session(session_);

@@ -428,6 +428,8 @@ void Conversation::sent(std::size_t before, Zxid zxid, Instant arrived) {
 }
 
 void Conversation::event(server::EventType type, std::string_view path, Zxid zxid) {
+  // Its watches go with it, later: an event after the end is of another connection's time.
+  if (state_ == State::kClosed) return;
   const std::size_t before = output_.size();
   write_event(output_, type, path, zxid);
   event_bytes_ += output_.size() - before;

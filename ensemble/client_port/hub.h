@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -138,6 +139,7 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
 
   void end_all(std::string_view why);
   void wake_all();
+  void drop_departed(std::size_t watches_max);
   void expire_local_sessions();
   void keep_gateway();
   void update_read_only();
@@ -151,6 +153,7 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
   server::WatchTable watches_;
   std::vector<Conversation*> conversations_;  // by id; null: free
   std::vector<server::WatcherId> free_ids_;
+  std::deque<server::WatcherId> departed_;  // with watches still to be dropped
   std::unordered_map<SessionId, Conversation*> by_session_;
   std::map<SessionId, LocalSession> local_sessions_;
   SessionId gateway_;
