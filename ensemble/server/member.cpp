@@ -12,6 +12,7 @@
 #include "ensemble/base/log.h"
 #include "ensemble/base/random.h"
 #include "ensemble/server/prep.h"
+#include "ensemble/server/quota_room.h"
 #include "ensemble/server/reaper.h"
 #include "ensemble/server/request_codec.h"
 #include "ensemble/server/request_table.h"
@@ -737,6 +738,10 @@ void Member::touch(SessionId session) {
 
 const tree::DataTree& Member::tree() const {
   return *state_->tree;
+}
+
+bool Member::has_quota_room(Ino ino, std::string_view name, const tree::QuotaUsage& more) const {
+  return !state_->config.enforce_quota || server::has_quota_room(tree(), ino, name, more);
 }
 
 bool Member::in_quorum() const {
