@@ -115,7 +115,7 @@ TEST_F(ClientSessions, OfAClientFrozenForTooLongAreLostAndItIsTold) {
 }
 
 TEST_F(ClientSessions, SurviveAnUpgradeOfTheirServerInPlace) {
-  Client client(*cluster_, {.timeout = Seconds(4)});
+  Client client(*cluster_, {.timeout = Seconds(3)});
   const auto session = client("k.client_id[0]");
   client("k.create('/e', ephemeral=True)");
   client("k.create('/f', b'0')");
@@ -128,7 +128,7 @@ TEST_F(ClientSessions, SurviveAnUpgradeOfTheirServerInPlace) {
   ASSERT_EQ(write_file(cluster_->mnt(1, "f"), "1"), 0);
   EXPECT_TRUE(client.told("data /f b'1' 1"));
   // For longer than the timeout.
-  EXPECT_FALSE(eventually([&] { return !is_there(2, "e"); }, Seconds(6)));
+  EXPECT_FALSE(eventually([&] { return !is_there(2, "e"); }, Seconds(4)));
   client("k.stop()");
   ASSERT_TRUE(cluster_->sync(2));
   EXPECT_FALSE(is_there(2, "e"));

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <memory>
+#include <thread>
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -178,6 +178,71 @@ TEST_F(BothDoors, ATransactionOfAClientIsSeenWhole) {
       client(fmt::format("commit(('create', {0}), ('check', {1}, 7))", quoted("c"), quoted("a"))),
       "['RolledBackError', 'BadVersionError']");
   EXPECT_FALSE(is_there(2, "c"));
+}
+
+TEST_F(BothDoors, CompareAndSetOfBothLosesNothing) {
+  constexpr int kTimes = 40;
+  Client client(*cluster_, {.nodes = {2}});
+  ASSERT_EQ(client("k.create(" + quoted("n") + ", b'0')"), path("n"));
+  ASSERT_TRUE(cluster_->sync(1));
+  std::thread adds([&] {
+    EXPECT_EQ(client(fmt::format("(lambda n: [n.__add__(1) for _ in range({})] and 'done')"
+                                 "(k.Counter({}))",
+                                 kTimes, quoted("n"))),
+              "done");
+  });
+  for (int added = 0; added < kTimes;) {
+    // Opened for reading and writing: the write holds only if the value is still the one read.
+    const int fd = open(at(1, "n").c_str(), O_RDWR | O_CLOEXEC);
+    std::array<char, 16> text{};
+    EXPECT_GT(read(fd, text.data(), text.size() - 1), 0);
+    const auto next = std::to_string(std::stoi(text.data()) + 1);
+    if (pwrite(fd, next.data(), next.size(), 0) == static_cast<ssize_t>(next.size())) {
+      ++added;
+    } else {
+      EXPECT_EQ(errno, ESTALE);
+    }
+    close(fd);
+  }
+  adds.join();
+  ASSERT_TRUE(cluster_->sync(1));
+  EXPECT_EQ(read_file(at(1, "n")), std::to_string(2 * kTimes));
+}
+
+TEST_F(BothDoors, OfTwoThatCreateTheSameNameOneWins) {
+  constexpr int kNames = 60;
+  Client client(*cluster_, {.nodes = {2}});
+  std::string won;
+  std::thread creates([&] {
+    won =
+        client(fmt::format("''.join(attempt(k.create, {} + '/' + str(i)) and 'c' or '.' "
+                           "for i in range({}))",
+                           quoted(), kNames));
+  });
+  std::string mine;
+  for (int i = 0; i < kNames; ++i) {
+    const int fd = open(at(1, std::to_string(i)).c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    mine += fd >= 0 ? '.' : 'c';
+    if (fd >= 0) close(fd);
+  }
+  creates.join();
+  EXPECT_EQ(won, mine);
+}
+
+TEST_F(BothDoors, TheLargestValueOfAMountIsReadByAClient) {
+  Client client(*cluster_);
+  const auto write_of = [&](std::size_t size) {
+    return write_file(at(1, "f"), std::string(size, 'x'));
+  };
+  std::size_t fits = 1'000'000;
+  std::size_t too_large = 1 << 20;
+  ASSERT_EQ(write_of(too_large), EFBIG);
+  while (too_large - fits > 1) {
+    const std::size_t size = (fits + too_large) / 2;
+    (write_of(size) == 0 ? fits : too_large) = size;
+  }
+  ASSERT_EQ(write_of(fits), 0);
+  EXPECT_EQ(client("len(k.get(" + quoted("f") + ")[0])"), std::to_string(fits));
 }
 
 TEST_F(BothDoors, SequentialNamesOfBothShareTheCounter) {
@@ -460,16 +525,19 @@ TEST_F(BothDoors, AQuotaSetByAClientIsEdquotToAShellAndItsCountsAFile) {
   };
   EXPECT_EQ(sh("mkdir app"), "");
   client("k.ensure_path('/zookeeper/quota/app')");
-  client("k.create('/zookeeper/quota/app/zookeeper_limits', b'count=3,bytes=-1;byteHardLimit=10')");
+  client("k.create('/zookeeper/quota/app/zookeeper_limits', b'count=3,bytes=-1;byteHardLimit=11')");
   client("k.create('/zookeeper/quota/app/zookeeper_stats', b'count=0,bytes=0')");
   EXPECT_EQ(sh("echo 123456 > app/f"), "");
   EXPECT_EQ(sh("cat zookeeper/quota/app/zookeeper_stats"), "count=2,bytes=7");
-  // Told at the close, as on NFS: to those who ask what it says.
-  const auto refused = sh("echo 123456 | dd of=app/g status=none conv=fsync");
-  EXPECT_NE(refused.find("Disk quota exceeded"), std::string::npos) << refused;
-  EXPECT_EQ(sh("echo 12 > app/g; cat zookeeper/quota/app/zookeeper_stats"), "count=3,bytes=10");
-  const auto appended = sh("echo 1 | dd of=app/g status=none conv=fsync,notrunc oflag=append");
-  EXPECT_NE(appended.find("Disk quota exceeded"), std::string::npos) << appended;
+  // A shell sees what a write says, not what a close does.
+  for (const char* command : {"echo 123456 > app/g", "echo 123456 > app/f; echo 1234 >> app/f",
+                              "echo 123456 > o; mv o app/g", "echo 12345678901 1<> app/f"}) {
+    const auto refused = sh(command);
+    EXPECT_NE(refused.find("Disk quota exceeded"), std::string::npos) << command << refused;
+  }
+  EXPECT_EQ(sh("cat app/f; cat zookeeper/quota/app/zookeeper_stats"), "123456\ncount=2,bytes=7");
+  EXPECT_EQ(sh("echo 12 > app/g; echo 1 > app/g; echo 12345678 > app/f; ls app"), "f\ng\n");
+  EXPECT_EQ(client("k.get('/zookeeper/quota/app/zookeeper_stats')[0]"), "b'count=3,bytes=11'");
 }
 
 }  // namespace

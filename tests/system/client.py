@@ -14,6 +14,7 @@ import sys
 import threading
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
 from kazoo.protocol.serialization import Create
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL, Id, OPEN_ACL_UNSAFE, make_acl, make_digest_acl
@@ -84,6 +85,13 @@ class Session:
         return result.get(ANSWER_SECONDS)
 
     # --- in fewer words ---
+    def attempt(self, call, *arguments):
+        """What the call answers; None if it is refused."""
+        try:
+            return call(*arguments)
+        except KazooException:
+            return None
+
     def acls(self, path):
         return ",".join(f"{one.id.scheme}:{one.id.id}:" + "".join(
             letter for bit, letter in enumerate(PERMISSIONS) if one.perms >> bit & 1)
