@@ -117,6 +117,12 @@ class ScriptedDoor final : public server::ClientDoor {
     door_.open_client_session(std::move(session), std::move(opened), std::move(lost));
   }
 
+  [[nodiscard]] bool has_quota_room(Ino ino,
+                                    std::string_view name,
+                                    const tree::QuotaUsage& more) const override {
+    return door_.has_quota_room(ino, name, more);
+  }
+
   [[nodiscard]] bool has_session(SessionId session) const override {
     return door_.has_session(session);
   }
