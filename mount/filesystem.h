@@ -258,6 +258,7 @@ class Filesystem {
                       std::string_view bytes,
                       off_t offset,
                       const fuse_file_info& info);
+  [[nodiscard]] bool has_quota_room(const OpenFile& file) const;
   void write_compare_and_set(Reply reply, Handle handle, std::string_view bytes, off_t offset);
   bool flush_commits(const Reply& reply, OpenFile& file, std::uint64_t lock_owner) const;
   static bool is_opener(const Reply& reply, const OpenFile& file);

@@ -186,6 +186,10 @@ void Filesystem::create_admitted(Reply reply, Creation creation, fuse_file_info 
       return create_existing(std::move(reply), *existing, creation, info);
     }
   }
+  if (!parts_.door.has_quota_room(creation.parent, creation.name, {1, 0})) {
+    end_owner(creation);
+    return reply.error(EDQUOT);
+  }
   // Read and write without truncation (`<>`, databases): nothing is to be written as a whole, and
   // what is asked of the descriptor (its inode number above all) must be true at once.
   const bool updates = mode_of(info.flags) == WriteMode::kCompareAndSet && !creation.marker.any &&
@@ -355,9 +359,24 @@ void Filesystem::write_admitted(Reply reply,
   }
   const int error = file->write(bytes, static_cast<std::uint64_t>(offset), info.lock_owner);
   if (error != 0) return reply.error(error);
+  // Told now rather than at close, which shells do not look at.
+  if (!has_quota_room(*file)) return reply.error(file->failed = EDQUOT);
   if (!file->synchronous) return reply.write(bytes.size());
   commit_and_answer(std::move(reply), info.fh,
                     [count = bytes.size()](Reply answered) { answered.write(count); });
+}
+
+// For what is written through `file` and not committed yet.
+bool Filesystem::has_quota_room(const OpenFile& file) const {
+  if (file.creation) {
+    const auto bytes = static_cast<std::int64_t>(file.size());
+    return parts_.door.has_quota_room(file.creation->parent, file.creation->name, {1, bytes});
+  }
+  const std::size_t before =
+      file.mode == WriteMode::kAppend ? file.snapshot.size() : tree().find(file.ino)->data.size();
+  return parts_.door.has_quota_room(
+      file.ino, {},
+      {0, static_cast<std::int64_t>(file.size()) - static_cast<std::int64_t>(before)});
 }
 
 // Each write is a commit of its own, on top of the last one of this descriptor.

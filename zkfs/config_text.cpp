@@ -24,8 +24,10 @@ std::string text_of(const ServerLine& line) {
 
 std::string servers_text(const Config& config) {
   std::string text;
-  for (const ServerLine& server : config.servers) {
+  for (ServerLine server : config.servers) {
     if (!text.empty()) text += '\n';
+    // Clients take the line apart, and expect both parts.
+    if (server.client_address.empty()) server.client_address = "0.0.0.0";
     text += fmt::format("server.{}={}", server.id, text_of(server));
   }
   return text;

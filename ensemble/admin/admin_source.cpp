@@ -98,6 +98,10 @@ std::vector<std::pair<std::string, std::string>> environment_lines(const AdminSo
           {"os.memory.total", megabytes(_SC_PHYS_PAGES)}};
 }
 
+std::string membership_text(const tree::DataTree& tree) {
+  return std::string(tree.find(kConfigIno)->data.view());
+}
+
 std::vector<SessionPaths> ephemerals_by_session(const tree::DataTree& tree) {
   std::vector<SessionPaths> all;
   for (const tree::Session& session : tree.sessions()) {

@@ -54,7 +54,6 @@ struct Settings {
   std::uint16_t quorum_port = 0;
   std::uint16_t election_port = 0;
   std::vector<EnsembleServer> servers;  // by id
-  std::string membership;               // the text of /zookeeper/config
   std::string configuration;            // effective, lines of key=value
 };
 
@@ -195,6 +194,9 @@ std::string decimal_text(double value);
 // The lines of `envi` and of the command `environment`: key, value. Java's are there because tools
 // expect the keys; they say <NA>.
 std::vector<std::pair<std::string, std::string>> environment_lines(const AdminSource& source);
+
+// The text of /zookeeper/config: the servers of the ensemble.
+std::string membership_text(const tree::DataTree& tree);
 
 // Paths of ephemeral znodes, by session in the order of ids; sessions that own none are left out.
 std::vector<SessionPaths> ephemerals_by_session(const tree::DataTree& tree);

@@ -62,7 +62,7 @@ Json configuration(const HttpRequest&, AdminSource& source) {
   json["election_port"] = settings.election_port;
   json["quorum_port"] = settings.quorum_port;
   json["peer_type"] = settings.observer ? 1 : 0;
-  json["membership"] = settings.membership;
+  json["membership"] = membership_text(source.tree());
   return json;
 }
 

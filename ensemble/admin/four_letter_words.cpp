@@ -148,7 +148,7 @@ std::string conf(AdminSource& source, std::string_view) {
   text.line("quorumPort={}", settings.quorum_port);
   text.line("peerType={}", settings.observer ? 1 : 0);
   text.line("membership: ");
-  text.add(settings.membership);
+  text.add(membership_text(source.tree()));
   return text.take();
 }
 

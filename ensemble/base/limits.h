@@ -52,7 +52,7 @@ inline constexpr std::size_t kPeerMessageBytesMax = 8 * 1024 * 1024;
 // A ZooKeeper client's connection. Requests are taken while less than this waits to be written to
 // it ...
 inline constexpr std::size_t kClientOutputWantedMax = 1024 * 1024;
-// ... and it is cut off when events have made it this much.
+// ... and it is cut off when events have added this much.
 inline constexpr std::size_t kClientOutputBytesMax = 16 * 1024 * 1024;
 // What an empty output buffer may keep of its memory.
 inline constexpr std::size_t kClientOutputKept = 16 * 1024;

@@ -45,8 +45,7 @@ ClientPort::ClientPort(asio::io_context& context,
                        WordAnswerer words)
     : context_(context),
       hub_(door, std::move(settings), std::move(now), random_bytes),
-      words_(std::move(words)),
-      pause_(context) {}
+      words_(std::move(words)) {}
 
 ClientPort::~ClientPort() {
   stop();
@@ -74,17 +73,18 @@ Expected<void> ClientPort::listen() {
 }
 
 Expected<void> ClientPort::listen_on(const Endpoint& endpoint) {
-  auto acceptor = std::make_unique<tcp::acceptor>(context_);
+  auto listener = std::make_unique<Listener>(context_);
+  tcp::acceptor& acceptor = listener->acceptor;
   asio::error_code error;
-  acceptor->open(endpoint.protocol(), error);
+  acceptor.open(endpoint.protocol(), error);
   // A child process that held the socket would keep the port busy after this process.
-  if (!error) static_cast<void>(::fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC));
-  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) static_cast<void>(::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC));
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error && endpoint.address().is_v6()) {
-    acceptor->set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
+    acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
   }
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(kBacklog, error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(kBacklog, error);
   if (error) {
     const bool in_use = error == asio::error::address_in_use;
     return std::unexpected(Problem{
@@ -92,37 +92,39 @@ Expected<void> ClientPort::listen_on(const Endpoint& endpoint) {
                     endpoint.address().to_string(), endpoint.port(), error.message(),
                     in_use ? "stop the other process or change the port" : "correct the address")});
   }
-  acceptors_.push_back(std::move(acceptor));
-  accept(*acceptors_.back());
+  listeners_.push_back(std::move(listener));
+  accept(*listeners_.back());
   return {};
 }
 
 std::uint16_t ClientPort::port() const {
-  if (acceptors_.empty()) return 0;
+  if (listeners_.empty()) return 0;
   asio::error_code ignored;
-  return acceptors_.front()->local_endpoint(ignored).port();
+  return listeners_.front()->acceptor.local_endpoint(ignored).port();
 }
 
-void ClientPort::accept(tcp::acceptor& acceptor) {
-  acceptor.async_accept([this, &acceptor](const asio::error_code& error, tcp::socket socket) {
-    if (stopped_ || error == asio::error::operation_aborted) return;
-    if (!error || error == asio::error::connection_aborted) {
-      if (!error) accepted(std::move(socket));
-      return accept(acceptor);
-    }
-    // Out of file descriptors, most likely. Trying on at once would only burn the processor.
-    ZKFS_LOG_WARN(client_port, "cannot accept clients, trying on: {}", error.message());
-    pause_.expires_after(kPauseAfterError);
-    pause_.async_wait([this, &acceptor](const asio::error_code& cancelled) {
-      if (!cancelled && !stopped_) accept(acceptor);
-    });
-  });
+void ClientPort::accept(Listener& listener) {
+  listener.acceptor.async_accept(
+      [this, &listener](const asio::error_code& error, tcp::socket socket) {
+        if (error == asio::error::operation_aborted || stopped_) return;
+        if (!error || error == asio::error::connection_aborted) {
+          if (!error) accepted(std::move(socket));
+          return accept(listener);
+        }
+        // Out of file descriptors, most likely. Trying on at once would only burn the processor.
+        ZKFS_LOG_WARN(client_port, "cannot accept clients, trying on: {}", error.message());
+        listener.pause.expires_after(kPauseAfterError);
+        listener.pause.async_wait([this, &listener](const asio::error_code& cancelled) {
+          if (!cancelled && !stopped_) accept(listener);
+        });
+      });
 }
 
 void ClientPort::accepted(tcp::socket socket) {
   const auto& settings = hub_.settings();
   auto connection = std::make_shared<Connection>(std::move(socket), hub_, *this);
-  auto& from_there = per_address_[connection->address()];
+  const auto known = per_address_.find(connection->address());
+  const std::uint32_t from_there = known == per_address_.end() ? 0 : known->second;
   const bool too_many =
       (settings.connections_per_address_max != 0 &&
        from_there >= settings.connections_per_address_max) ||
@@ -136,7 +138,7 @@ void ClientPort::accepted(tcp::socket socket) {
                              settings.connections_max));
     return connection->close();
   }
-  ++from_there;
+  ++per_address_[connection->address()];
   silent_.emplace(connection.get(), hub_.coarse_now().monotonic);
   connections_.emplace(connection.get(), connection);
   connection->start();
@@ -206,8 +208,10 @@ void ClientPort::sweep() {
 void ClientPort::stop() {
   if (std::exchange(stopped_, true)) return;
   asio::error_code ignored;
-  for (const auto& acceptor : acceptors_) acceptor->close(ignored);
-  pause_.cancel();
+  for (const auto& listener : listeners_) {
+    listener->acceptor.close(ignored);
+    listener->pause.cancel();
+  }
   for (const auto& [key, connection] : connections_) connection->close();
   connections_.clear();
   silent_.clear();

@@ -63,8 +63,15 @@ class ClientPort final : public ConnectionOwner {
  private:
   using Endpoint = asio::ip::tcp::endpoint;
 
+  struct Listener {
+    explicit Listener(asio::io_context& context) : acceptor(context), pause(context) {}
+
+    asio::ip::tcp::acceptor acceptor;
+    asio::steady_timer pause;  // after accept failed
+  };
+
   Expected<void> listen_on(const Endpoint& endpoint);
-  void accept(asio::ip::tcp::acceptor& acceptor);
+  void accept(Listener& listener);
   void accepted(asio::ip::tcp::socket socket);
   void sweep();
 
@@ -72,8 +79,7 @@ class ClientPort final : public ConnectionOwner {
   Hub hub_;
   WordAnswerer words_;
   std::string answer_;  // to the last four-letter word
-  std::vector<std::unique_ptr<asio::ip::tcp::acceptor>> acceptors_;
-  asio::steady_timer pause_;  // after accept failed
+  std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
   // Those without a session, or about to end, and since when.
   std::unordered_map<Connection*, Instant> silent_;

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -25,8 +26,8 @@ constexpr std::size_t kLengthBytes = 4;
 constexpr std::string_view kTelnetInterrupt = "\xff\xf4\xff\xfd";
 
 // A read of any connection goes through it: the event loop has one thread.
-std::array<char, 256 * 1024>& scratch() {
-  static std::array<char, 256 * 1024> buffer;
+std::array<char, 64 * 1024>& scratch() {
+  static std::array<char, 64 * 1024> buffer;
   return buffer;
 }
 
@@ -133,18 +134,33 @@ std::size_t Connection::take(ByteView bytes) {
 void Connection::turn() {
   turn_wanted_ = false;
   if (closed_) return;
-  if (!ending_ && !input_.empty() && conversation_->wants_frames()) {
-    input_.erase(0, take(input_));
-    if (input_.empty()) input_ = std::string();
+  // What was written may have made room for frames that were left over, and nobody else will ask
+  // for them: the client waits for their answers.
+  for (;;) {
+    const bool wanted = !ending_ && conversation_->wants_frames();
+    std::size_t taken = 0;
+    if (wanted && !input_.empty()) {
+      taken = take(input_);
+      input_.erase(0, taken);
+      if (input_.empty()) input_ = std::string();
+    }
+    if (!writing_) write();
+    if (closed_) return;
+    // Also while the socket takes nothing.
+    if (std::min(conversation_->event_bytes(), conversation_->output().size()) >
+        limits::kClientOutputBytesMax) {
+      hub_.cut_off(*conversation_, "it does not read what it is sent");
+      return finish();
+    }
+    if (ending_) return;
+    const bool incomplete = wanted && taken == 0;
+    if (incomplete || input_.empty() || !conversation_->wants_frames()) break;
   }
   // What the socket does not take grows by events alone.
-  if (!writing_) {
-    write();
-  } else if (conversation_->output().size() > limits::kClientOutputBytesMax) {
+  if (writing_ && conversation_->event_bytes() > limits::kClientOutputBytesMax) {
     hub_.cut_off(*conversation_, "it does not read what it is sent");
     return finish();
   }
-  if (closed_ || ending_) return;
   if (conversation_->wants_frames()) await_readable();
 }
 
@@ -167,14 +183,11 @@ void Connection::write() {
       output.clear();
     }
     written_ = 0;
-    if (ending_) finish();
-    return;
+    if (ending_) return finish();
+    // Which may put out more, and asks for another turn then.
+    return conversation_->drained();
   }
   output.erase(0, std::exchange(written_, 0));
-  if (output.size() > limits::kClientOutputBytesMax) {
-    hub_.cut_off(*conversation_, "it does not read what it is sent");
-    return finish();
-  }
   writing_ = true;
   socket_.async_wait(tcp::socket::wait_write,
                      [self = shared_from_this()](const asio::error_code& error) {
@@ -200,7 +213,8 @@ void Connection::end() {
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
-  conversation_->close();
+  // Handlers may keep this for longer than there is a hub.
+  conversation_.reset();
   asio::error_code ignored;
   // What was written is still delivered: an end is a FIN unless the client sent what was not read.
   socket_.shutdown(tcp::socket::shutdown_send, ignored);

@@ -9,8 +9,9 @@
 // the client's own kernel holds it back.
 //
 // Writing. The output of one turn of the event loop is one write. A client that does not read makes
-// its conversation stop taking requests; if watch events go on filling its output beyond
-// limits::kClientOutputBytesMax, it is cut off.
+// its conversation stop taking requests; if watch events meanwhile come to more than
+// limits::kClientOutputBytesMax, it is cut off. A reply may be of any size: a client may list a
+// directory of a million znodes, and read the answer slowly.
 //
 // Owned by ClientPort; pending handlers keep it alive, and do nothing after close().
 #pragma once
@@ -54,7 +55,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   void start();
   // Takes frames that were not wanted before, and writes what there is to write.
   void turn();
-  // At once and silently; the owner is not told.
+  // At once and silently; the owner is not told. Not from within a call of the conversation's.
   void close();
 
   // Without a session since it was accepted, or about to end.
@@ -82,10 +83,10 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   Hub& hub_;
   ConnectionOwner& owner_;
   std::string address_;
-  std::unique_ptr<Conversation> conversation_;
-  std::string input_;        // what is left of a read
-  std::size_t written_ = 0;  // of the conversation's output
-  bool begun_ = false;       // the first four bytes were looked at
+  std::unique_ptr<Conversation> conversation_;  // until closed
+  std::string input_;                           // what is left of a read
+  std::size_t written_ = 0;                     // of the conversation's output
+  bool begun_ = false;                          // the first four bytes were looked at
   bool reading_ = false;
   bool writing_ = false;  // waits for the socket to take more
   bool turn_wanted_ = false;

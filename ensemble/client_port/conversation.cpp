@@ -49,8 +49,6 @@ void Conversation::close() {
   head_ = 0;
   const bool upgrading = state_ == State::kUpgrading;
   state_ = State::kClosed;
-  // An event after the end would be of the next connection's time.
-  hub_.watches().drop(id_);
   if (!session_) return;
   hub_.unbind(session_, *this);
   if (!local_ || upgrading) hub_.door().detach_session(session_);
@@ -99,7 +97,9 @@ void Conversation::connect(ByteView payload) {
   if (session) {
     auto* local = hub_.local_session(session);
     if (local == nullptr && !read_only_) return attach(session, timeout_ms, asked->password);
-    if (local == nullptr || !same_password(local->password, asked->password)) return refuse();
+    // The ensemble may have it: to say that it has ended would be a lie.
+    if (local == nullptr && read_only_) return end();
+    if (!same_password(local->password, asked->password)) return refuse();
     if (Conversation* other = hub_.conversation_of(session)) other->end();
     return begin_local(session, timeout_ms, local->password);
   }
@@ -142,9 +142,12 @@ void Conversation::attach(SessionId session, std::uint32_t timeout_ms, ByteView 
   if (known && (known->password.empty() || !same_password(known->password, password)))
     return refuse();
   if (Conversation* other = hub_.conversation_of(session)) {
-    if (!known) return refuse();  // it is being opened, and its password told to nobody yet
+    // Who has it is waiting for the ensemble's word too. Whoever comes again will find it known.
+    if (!known) return end();
     other->end();
   }
+  // One of this server's own that the ensemble is only being told of.
+  if (hub_.door().has_session(session)) return end();
   session_ = session;
   state_ = State::kOpening;
   hub_.bind(session_, *this);

@@ -5,13 +5,15 @@
 // Order. Replies leave in the order of the requests. Writes are handed to the ensemble as they
 // come; a read waits until what was asked before it is answered, and is answered from the tree as
 // it is then: completions of a client's writes are called before the next txn is applied
-// (server/client_door.h), so no read sees a later write of its own session. Events are put out
+// (server/client_door.h), so no read sees a later write of its own session. A sync has no txn, so
+// writes behind a read that waits for one are held until it is answered. Events are put out
 // while their txn is applied, so they precede every reply that could show it
 // (reference/zookeeper.md 4.3).
 //
 // Bounds. Frames are taken only while wants_frames(): not while a session is being opened, the
 // quorum is gone, the client does not read its replies, or it or everybody together has too much
-// unanswered. What is not taken is not read from the socket.
+// unanswered. What is not taken is not read from the socket. Reads that waited for a write are not
+// answered either while the client does not read.
 //
 // Ends: by the client's closeSession, by a transport that closes, or by what cannot be answered
 // (the transport is told to end). A session outlives its conversation unless it was closed.
@@ -52,6 +54,13 @@ class Conversation {
 
   // What is to be sent; the transport takes it from the front.
   [[nodiscard]] std::string& output() { return output_; }
+
+  // All of output() has been taken.
+  void drained();
+
+  // Bytes of the events put out since everything was taken last: what a client that does not read
+  // makes grow.
+  [[nodiscard]] std::size_t event_bytes() const { return event_bytes_; }
 
   // A watch fired.
   void event(server::EventType type, std::string_view path, Zxid zxid);
@@ -102,6 +111,7 @@ class Conversation {
     Zxid zxid;
     // Unstarted: the frame; waiting, of a multi: the frame; done: the reply.
     std::string bytes;
+    server::Identity identity;  // unstarted: of the client when it asked
   };
 
   // --- the session ---
@@ -119,9 +129,22 @@ class Conversation {
   void request(ByteView payload);
   // Answers now if nothing is before it.
   void read_request(const RequestHeader& header, ByteView payload);
-  void read_now(const RequestHeader& header, ByteView payload, Instant arrived);
+  void read_now(const RequestHeader& header,
+                ByteView payload,
+                const server::Identity& identity,
+                Instant arrived);
   void write_request(const RequestHeader& header, const Body& body, ByteView payload);
-  void submit(const RequestHeader& header, server::Operation operation, ByteView kept);
+  // Of the request `sequence`, which waits for its turn to be answered.
+  void submit(std::uint64_t sequence,
+              const server::Identity& identity,
+              server::Operation operation);
+  void submit_close(std::uint64_t sequence);
+  // True if a write must be held (see Order).
+  [[nodiscard]] bool holds_writes() const;
+  // The frame waits, for its turn or for a sync.
+  void hold(const RequestHeader& header, ByteView payload);
+  // Those that are held no longer.
+  void start_writes();
   void upgrade(ByteView payload);
   void sync(const RequestHeader& header, std::string_view path);
   void close_session(const RequestHeader& header);
@@ -172,6 +195,10 @@ class Conversation {
   std::size_t head_ = 0;
   std::uint64_t first_sequence_ = 0;  // of the one at head_
   std::size_t unstarted_bytes_ = 0;
+  std::size_t unstarted_reads_ = 0;
+  std::size_t held_writes_ = 0;
+  std::size_t syncs_ = 0;  // not answered
+  std::size_t event_bytes_ = 0;
 
   Zxid last_zxid_;  // the highest that was sent
   ConnectionView view_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ensemble/base/check.h"
+#include "ensemble/base/limits.h"
 #include "ensemble/client_port/client_codec.h"
 #include "ensemble/client_port/conversation.h"
 #include "ensemble/client_port/hub.h"
@@ -67,29 +68,37 @@ void Conversation::request(ByteView payload) {
   if (op == OpCode::kCloseSession) return close_session(*header);
   if (op == OpCode::kAuth) {
     const Error error = authenticate(std::get<AuthBody>(*body));
-    fail(*header, error);
-    if (error != Error::kOk) end();
-    return;
+    if (error != Error::kOk) state_ = State::kClosing;
+    return fail(*header, error);
   }
   // The rest are known, and not to be had here.
   if (op == OpCode::kReconfig)
     return fail(*header,
                 hub_.settings().standalone ? Error::kUnimplemented : Error::kReconfigDisabled);
+  state_ = State::kClosing;
   fail(*header, Error::kAuthFailed);
-  end();
 }
 
 // --- reads ---
 
 void Conversation::read_request(const RequestHeader& header, ByteView payload) {
-  if (queued() == 0) return read_now(header, payload, Instant{});
-  expect(header, Pending::Stage::kUnstarted, std::string(payload));
+  if (queued() == 0) return read_now(header, payload, identity_, Instant{});
+  hold(header, payload);
+  ++unstarted_reads_;
+}
+
+void Conversation::hold(const RequestHeader& header, ByteView payload) {
+  const auto sequence = expect(header, Pending::Stage::kUnstarted, std::string(payload));
+  find(sequence)->identity = identity_;
   unstarted_bytes_ += payload.size();
 }
 
-void Conversation::read_now(const RequestHeader& header, ByteView payload, Instant arrived) {
+void Conversation::read_now(const RequestHeader& header,
+                            ByteView payload,
+                            const server::Identity& identity,
+                            Instant arrived) {
   const std::size_t before = output_.size();
-  const Reader who{hub_, identity_, id_, local_ ? SessionId{} : session_};
+  const Reader who{hub_, identity, id_, local_ ? SessionId{} : session_};
   answer_read(who, header, payload, output_);
   sent(before, hub_.tree().last_applied(), arrived);
 }
@@ -104,17 +113,50 @@ void Conversation::write_request(const RequestHeader& header, const Body& body, 
       return fail(header, Error::kEphemeralOnLocalSession);
     return upgrade(payload);
   }
+  if (holds_writes()) {
+    hold(header, payload);
+    ++held_writes_;
+    return;
+  }
   const bool multi = std::holds_alternative<MultiBody>(body);
-  submit(header, std::move(*operation), multi ? payload : ByteView{});
+  const auto sequence =
+      expect(header, Pending::Stage::kWaiting, multi ? std::string(payload) : std::string());
+  submit(sequence, identity_, std::move(*operation));
 }
 
-void Conversation::submit(const RequestHeader& header, server::Operation operation, ByteView kept) {
-  const auto sequence = expect(header, Pending::Stage::kWaiting, std::string(kept));
+void Conversation::submit(std::uint64_t sequence,
+                          const server::Identity& identity,
+                          server::Operation operation) {
   const SessionId session = local_ ? hub_.gateway() : session_;
   const auto ticket = hub_.door().submit(
-      session, identity_, std::move(operation),
+      session, identity, std::move(operation),
       [this, sequence](const tree::Outcome& outcome) { decided(sequence, outcome); });
   if (Pending* pending = find(sequence)) pending->ticket = ticket;
+}
+
+bool Conversation::holds_writes() const {
+  return held_writes_ != 0 || (syncs_ != 0 && unstarted_reads_ != 0);
+}
+
+// From the front, which is one of them, up to the next sync.
+void Conversation::start_writes() {
+  for (auto sequence = first_sequence_; Pending* pending = find(sequence); ++sequence) {
+    if (pending->op == OpCode::kSync && pending->stage == Pending::Stage::kWaiting) return;
+    if (pending->stage != Pending::Stage::kUnstarted || is_read(pending->op)) continue;
+    pending->stage = Pending::Stage::kWaiting;
+    --held_writes_;
+    const std::string payload = std::exchange(pending->bytes, {});
+    unstarted_bytes_ -= payload.size();
+    if (pending->op == OpCode::kCloseSession) return submit_close(sequence);
+    jute::Reader reader(payload);
+    decode_header(reader);
+    const auto body = decode_body(pending->op, reader);
+    ZKFS_CHECK(body.has_value(), "a write that was decoded cannot be decoded");
+    auto operation = to_operation(*body, {.extended_types = hub_.settings().extended_types});
+    ZKFS_CHECK(operation.has_value(), "a write that was accepted is refused");
+    if (pending->op == OpCode::kMulti) pending->bytes = payload;
+    submit(sequence, std::exchange(pending->identity, {}), std::move(*operation));
+  }
 }
 
 // The session becomes one of the ensemble's; the request that needs it is taken anew then.
@@ -142,8 +184,10 @@ void Conversation::upgrade(ByteView payload) {
 // The path is echoed, whatever it is.
 void Conversation::sync(const RequestHeader& header, std::string_view path) {
   const auto sequence = expect(header, Pending::Stage::kWaiting, std::string(path));
+  ++syncs_;
   const auto ticket = hub_.door().sync([this, sequence](Error error) {
     if (error != Error::kOk) return end();
+    --syncs_;
     const Pending* asked = find(sequence);
     if (asked == nullptr) return;
     const std::string echo = asked->bytes;
@@ -154,16 +198,26 @@ void Conversation::sync(const RequestHeader& header, std::string_view path) {
 }
 
 void Conversation::close_session(const RequestHeader& header) {
-  const auto sequence = expect(header, Pending::Stage::kWaiting);
   state_ = State::kClosing;
-  const auto write = [](std::string& out, ReplyTo to) { write_header_only(out, to); };
   if (local_) {
+    const auto sequence = expect(header, Pending::Stage::kWaiting);
     hub_.close_local_session(session_);
-    return answer(sequence, hub_.tree().last_applied(), write);
+    return answer(sequence, hub_.tree().last_applied(),
+                  [](std::string& out, ReplyTo to) { write_header_only(out, to); });
   }
-  hub_.door().close_session(session_, [this, sequence, write](const tree::Outcome& outcome) {
+  if (holds_writes()) {
+    hold(header, {});
+    ++held_writes_;
+    return;
+  }
+  submit_close(expect(header, Pending::Stage::kWaiting));
+}
+
+void Conversation::submit_close(std::uint64_t sequence) {
+  hub_.door().close_session(session_, [this, sequence](const tree::Outcome& outcome) {
     if (outcome.error != Error::kOk) return end();
-    answer(sequence, outcome.zxid, write);
+    answer(sequence, outcome.zxid,
+           [](std::string& out, ReplyTo to) { write_header_only(out, to); });
   });
 }
 
@@ -245,6 +299,14 @@ void Conversation::answer(std::uint64_t sequence, Zxid zxid, Write&& write) {
 
 void Conversation::advance() {
   while (queued() != 0 && queue_[head_].stage != Pending::Stage::kWaiting) {
+    if (queue_[head_].stage == Pending::Stage::kUnstarted) {
+      if (!is_read(queue_[head_].op)) {
+        start_writes();
+        break;
+      }
+      // Each may have a reply a thousand times its size: see drained().
+      if (output_.size() > limits::kClientOutputWantedMax) break;
+    }
     Pending pending = std::move(queue_[head_]);
     ++head_;
     ++first_sequence_;
@@ -258,9 +320,10 @@ void Conversation::advance() {
       sent(before, pending.zxid, pending.arrived);
       continue;
     }
+    --unstarted_reads_;
     unstarted_bytes_ -= pending.bytes.size();
     const RequestHeader header{pending.xid, static_cast<std::int32_t>(pending.op)};
-    read_now(header, pending.bytes, pending.arrived);
+    read_now(header, pending.bytes, pending.identity, pending.arrived);
     if (state_ == State::kClosed) return;
   }
   // What has been answered goes when it is more than what waits.
@@ -269,6 +332,11 @@ void Conversation::advance() {
     head_ = 0;
   }
   if (queued() == 0 && state_ == State::kClosing) end();
+}
+
+void Conversation::drained() {
+  event_bytes_ = 0;
+  if (state_ != State::kClosed) advance();
 }
 
 void Conversation::decided(std::uint64_t sequence, const tree::Outcome& outcome) {
@@ -360,8 +428,11 @@ void Conversation::sent(std::size_t before, Zxid zxid, Instant arrived) {
 }
 
 void Conversation::event(server::EventType type, std::string_view path, Zxid zxid) {
+  // Its watches go with it, later: an event after the end is of another connection's time.
+  if (state_ == State::kClosed) return;
   const std::size_t before = output_.size();
   write_event(output_, type, path, zxid);
+  event_bytes_ += output_.size() - before;
   hub_.count_sent(output_.size() - before);
   ++view_.sent;
   transport_.wake();

@@ -17,6 +17,9 @@ constexpr Millis kQuorumGrace{1'000};
 // As long as ZooKeeper's: an election that is only slow should not show clients an old world.
 constexpr Millis kReadOnlyAfterMin{2'000};
 constexpr Millis kSweepInterval{100};
+// Watches of connections that have ended, as many as a few milliseconds take.
+constexpr std::size_t kDroppedAtOnce = 1'000;
+constexpr std::size_t kDroppedPerTick = 5'000;
 constexpr Millis kComplaintInterval{1'000};
 
 }  // namespace
@@ -39,6 +42,7 @@ Hub::~Hub() {
 
 void Hub::tick() {
   coarse_now_ = now_();
+  drop_departed(kDroppedPerTick);
   if (coarse_now_.monotonic < next_sweep_) return;
   next_sweep_ = coarse_now_.monotonic + kSweepInterval;
   update_read_only();
@@ -60,11 +64,25 @@ server::WatcherId Hub::enter(Conversation& conversation) {
   return id;
 }
 
+// Its number is nobody's until the last of its watches is gone, which takes a while if there were
+// many: thousands of connections may end in one moment.
 void Hub::leave(server::WatcherId id) {
-  watches_.drop(id);
   conversations_[id] = nullptr;
-  free_ids_.push_back(id);
+  departed_.push_back(id);
   --port_.connections;
+  if (departed_.size() == 1) drop_departed(kDroppedAtOnce);
+}
+
+void Hub::drop_departed(std::size_t watches_max) {
+  while (!departed_.empty() && watches_max != 0) {
+    const auto id = departed_.front();
+    const std::size_t before = watches_.count_of(id);
+    const bool gone = watches_.drop(id, watches_max);
+    watches_max -= std::min(watches_max, std::max<std::size_t>(before - watches_.count_of(id), 1));
+    if (!gone) return;
+    departed_.pop_front();
+    free_ids_.push_back(id);
+  }
 }
 
 Conversation* Hub::conversation_of(SessionId session) const {
@@ -128,8 +146,8 @@ void Hub::expire_local_sessions() {
   }
 }
 
-// What local sessions write is asked in the name of one session of this server's. It is opened with
-// the first local session and kept.
+// What local sessions write is asked in the name of one session of this server's. It is opened when
+// there is a quorum, and kept.
 void Hub::keep_gateway() {
   if (!settings_.local_sessions || !in_quorum()) return;
   if (gateway_open_) return door_.touch(gateway_);
@@ -148,6 +166,11 @@ void Hub::keep_gateway() {
           if (conversation != nullptr && conversation->is_local()) conversation->end();
         }
       });
+}
+
+SessionId Hub::gateway() {
+  if (!gateway_open_) keep_gateway();
+  return gateway_;
 }
 
 // --- limits and counts ---
@@ -233,6 +256,7 @@ void Hub::applied(const server::AppliedTxn& txn) {
 void Hub::event(const server::WatchEvent& event) {
   watches_.fire(event.type, event.path, told_);
   for (const server::WatcherId id : told_) {
+    if (conversations_[id] == nullptr) continue;  // it has left
     Conversation& conversation = *conversations_[id];
     // Who may not read hears nothing, and the watch is gone all the same (reference 4.6).
     if (event.acl != nullptr && !settings_.skip_acl &&
@@ -244,6 +268,7 @@ void Hub::event(const server::WatchEvent& event) {
 }
 
 void Hub::overflow(server::WatcherId watcher) {
+  if (conversations_[watcher] == nullptr) return;
   cut_off(*conversations_[watcher],
           "a directory moved with more than its recursive watch can tell");
   conversations_[watcher]->end();
@@ -259,6 +284,8 @@ void Hub::quorum_changed(bool in_quorum) {
   if (std::exchange(read_only_, false)) {
     // They asked for less than there is now: they come again.
     end_all("there is a quorum again");
+    // And are told that their sessions were of that time only.
+    if (!settings_.local_sessions) local_sessions_.clear();
   }
   wake_all();
 }

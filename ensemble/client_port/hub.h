@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -92,8 +93,8 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
   SessionId open_local_session(std::uint32_t timeout_ms, std::string password);
   void close_local_session(SessionId id);
 
-  // In whose name the ensemble is asked for what local sessions want.
-  [[nodiscard]] SessionId gateway() const { return gateway_; }
+  // In whose name the ensemble is asked for what local sessions want. Requires: in_quorum().
+  [[nodiscard]] SessionId gateway();
 
   // --- limits and counts ---
   [[nodiscard]] bool is_overloaded() const { return outstanding_ >= settings_.outstanding_max; }
@@ -138,6 +139,7 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
 
   void end_all(std::string_view why);
   void wake_all();
+  void drop_departed(std::size_t watches_max);
   void expire_local_sessions();
   void keep_gateway();
   void update_read_only();
@@ -149,8 +151,9 @@ class Hub final : public server::ChangeSubscriber, private server::WatchEventSin
   Now coarse_now_;
 
   server::WatchTable watches_;
-  std::vector<Conversation*> conversations_;  // by id - 1
+  std::vector<Conversation*> conversations_;  // by id; null: free
   std::vector<server::WatcherId> free_ids_;
+  std::deque<server::WatcherId> departed_;  // with watches still to be dropped
   std::unordered_map<SessionId, Conversation*> by_session_;
   std::map<SessionId, LocalSession> local_sessions_;
   SessionId gateway_;

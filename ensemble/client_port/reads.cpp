@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "ensemble/base/limits.h"
 #include "ensemble/client_port/client_codec.h"
 #include "ensemble/client_port/hub.h"
 #include "ensemble/client_port/reply_codec.h"
@@ -66,7 +67,13 @@ class Answer {
   // Each is answered for itself.
   void operator()(const MultiReadBody& body) {
     MultiReply reply(out_, to_);
+    const std::size_t before = out_.size();
     for (const ReadBody& operation : body.operations) {
+      // One frame can name a large znode fifty thousand times. No client takes such a reply.
+      if (out_.size() - before > limits::kClientOutputBytesMax) {
+        reply.failed(Error::kTooLarge);
+        continue;
+      }
       if (const auto* get = std::get_if<GetDataBody>(&operation)) {
         const auto znode = readable(get->path);
         znode ? reply.data(znode->data, znode->stat) : reply.failed(znode.error());

@@ -42,8 +42,11 @@ class ClientDoor : public Door {
                                    Completion opened,
                                    std::function<void()> lost) = 0;
 
+  // True if the session is one of this server's now: a client's, or one of its own.
+  [[nodiscard]] virtual bool has_session(SessionId session) const = 0;
+
   // `attached`: kOk; kSessionExpired - there is no such session, or the password is wrong;
-  // kShutdown. Requires: the session is not one of this server's now (see detach).
+  // kShutdown. Requires: !has_session(session) (see detach).
   virtual void attach_session(SessionId session,
                               std::uint32_t timeout_ms,
                               std::string password,

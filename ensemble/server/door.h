@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ensemble/base/clock.h"
 #include "ensemble/base/error.h"
@@ -110,6 +111,12 @@ class Door {
   // The committed state as this server knows it. Valid until the next driving call.
   [[nodiscard]] virtual const tree::DataTree& tree() const = 0;
   [[nodiscard]] virtual MemberStatus status() const = 0;
+  // May `more` be added at `ino`, or as its child `name` unless that is empty, by the quotas as
+  // this server knows them, and if its configuration has them enforced? What submit() comes to is
+  // not promised.
+  [[nodiscard]] virtual bool has_quota_room(Ino ino,
+                                            std::string_view name,
+                                            const tree::QuotaUsage& more) const = 0;
   // True while this server takes part in a quorum: the leader is active, or this learner is up to
   // date with one.
   [[nodiscard]] virtual bool in_quorum() const = 0;

@@ -138,6 +138,9 @@ class Member final : public ClientDoor {
   std::uint64_t sync(SyncCompletion done) override;
   [[nodiscard]] const tree::DataTree& tree() const override;
   [[nodiscard]] MemberStatus status() const override;
+  [[nodiscard]] bool has_quota_room(Ino ino,
+                                    std::string_view name,
+                                    const tree::QuotaUsage& more) const override;
   [[nodiscard]] bool in_quorum() const override;
   [[nodiscard]] std::optional<Instant> quorum_lost_since() const override;
   void subscribe(ChangeSubscriber* subscriber) override;
@@ -149,6 +152,7 @@ class Member final : public ClientDoor {
   void open_client_session(NewSession session,
                            Completion opened,
                            std::function<void()> lost) override;
+  [[nodiscard]] bool has_session(SessionId session) const override;
   void attach_session(SessionId session,
                       std::uint32_t timeout_ms,
                       std::string password,

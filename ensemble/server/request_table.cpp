@@ -170,7 +170,7 @@ RequestTable::Due RequestTable::finish(PendingMap::iterator it, tree::Outcome ou
     // Closed, and the last of its requests answered: nothing of it remains.
     if (local.closing && local.waiting.empty()) sessions_.erase(found);
   }
-  Due due{std::move(pending.done), std::move(outcome), at_once};
+  Due due{std::move(pending.done), std::move(outcome), at_once, it->first};
   pending_.erase(it);
   return due;
 }

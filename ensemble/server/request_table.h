@@ -35,6 +35,7 @@ class RequestTable {
     tree::Outcome outcome;
     // Of a client's session: to be called before the next txn is applied (client_door.h).
     bool at_once = false;
+    std::uint64_t ticket = 0;
   };
 
   void open_session(SessionId id, std::uint32_t timeout_ms, std::function<void()> lost);

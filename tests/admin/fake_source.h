@@ -44,7 +44,8 @@ class FakeSource final : public AdminSource {
     all_settings.sync_limit = 5;
     all_settings.quorum_port = 2888;
     all_settings.election_port = 3888;
-    all_settings.membership = "server.1=a:2888:3888:participant\nversion=100000000";
+    apply(tree::SetDataTxn{.ino = kConfigIno,
+                           .data = Blob("server.1=a:2888:3888:participant\nversion=100000000")});
     for (const std::uint32_t id : {1, 2, 3, 4}) {
       all_settings.servers.push_back({.id = ServerId{id},
                                       .host = "10.0.0." + std::to_string(id),

@@ -112,7 +112,7 @@ TEST(ToOperation, NullAndEmptyDataDiffer) {
 TEST(ToOperation, ANullInAnAclMakesAnEntryThatIsRefused) {
   for (const AclRecord& record :
        {AclRecord{31, std::nullopt, "anyone"}, AclRecord{31, "world", std::nullopt},
-        AclRecord{31, "auth", std::nullopt}, AclRecord{31, std::nullopt, std::nullopt}}) {
+        AclRecord{31, std::nullopt, std::nullopt}}) {
     const SetAclBody body{.path = "/a", .acl = {anyone(), record}, .version = 0};
     const auto request = operation_of<server::SetAclRequest>(body);
     ASSERT_EQ(request.acl.size(), 2U);
@@ -121,6 +121,12 @@ TEST(ToOperation, ANullInAnAclMakesAnEntryThatIsRefused) {
     ASSERT_FALSE(valid);
     EXPECT_EQ(valid.error(), Error::kInvalidAcl);
   }
+}
+
+// Its id means nothing; kazoo sends none.
+TEST(ToOperation, AuthNeedsNoId) {
+  const SetAclBody body{.path = "/a", .acl = {{31, "auth", std::nullopt}}, .version = 0};
+  EXPECT_EQ(operation_of<server::SetAclRequest>(body).acl, (tree::AclList{{31, "auth", ""}}));
 }
 
 TEST(ToOperation, SetAclDeleteAndClose) {

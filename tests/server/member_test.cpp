@@ -4,6 +4,7 @@
 #include "ensemble/server/member.h"
 
 #include <deque>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -187,6 +188,13 @@ TEST_F(MemberTest, ClosingASessionRemovesItsEphemerals) {
   EXPECT_TRUE(closed);
   EXPECT_FALSE(lost_);
   EXPECT_FALSE(member_->tree().find_path("/e"));
+}
+
+TEST_F(MemberTest, SessionsThatComeWithinOneMillisecondHaveIdsOfTheirOwn) {
+  run_disk();
+  std::set<SessionId> ids;
+  for (int i = 0; i < 100'000; ++i) ids.insert(member_->new_session_id());
+  EXPECT_EQ(ids.size(), 100'000U);
 }
 
 class Grants final : public ChangeSubscriber {

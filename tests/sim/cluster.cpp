@@ -17,7 +17,10 @@ SimNode* find_node(std::vector<std::unique_ptr<SimNode>>& nodes, ServerId id) {
 }  // namespace
 
 Cluster::Cluster(std::uint64_t seed)
-    : random_(seed), workload_(random_, checkers_), locks_(random_) {
+    : random_(seed),
+      clients_(random_, queue_, checkers_, nodes_),
+      workload_(random_, checkers_),
+      locks_(random_) {
   build();
 }
 
@@ -31,6 +34,7 @@ void Cluster::build() {
   fault_gap_ms_ = static_cast<std::int64_t>(random_.between(100, 1'500));
   operation_gap_us_ = static_cast<std::int64_t>(random_.between(1'000, 20'000));
   snap_count_ = random_.between(10, 200);
+  if (random_.chance(1, 3)) clients_.limit(random_.between(4, 12));
   history_entries_ = random_.between(3, 300);
   NetworkOptions network;
   network.delay_max = Millis{static_cast<std::int64_t>(random_.between(1, 20))};
@@ -55,11 +59,14 @@ void Cluster::build() {
           }});
   for (const auto& group : {voters_, observers_}) {
     for (const ServerId id : group) {
-      nodes_.push_back(std::make_unique<SimNode>(queue_, random_, *network_, node_options(id),
-                                                 [this](SimNode& node) {
-                                                   checkers_.observe(node);
-                                                   locks_.observe(node);
-                                                 }));
+      nodes_.push_back(std::make_unique<SimNode>(
+          queue_, random_, *network_, node_options(id),
+          [this](SimNode& node) {
+            checkers_.observe(node);
+            locks_.observe(node);
+            clients_.observe(node);
+          },
+          [this](SimNode& node) { return clients_.make_front_door(node); }));
     }
   }
 }
@@ -76,6 +83,9 @@ NodeOptions Cluster::node_options(ServerId id) {
   options.member.snap_count = snap_count_;
   options.member.reap_interval = Millis{100};
   options.member.container_grace = Millis{500};
+  options.member.session_timeout_min_ms = 1'000;
+  options.member.touch_interval = Millis{100};
+  options.member.enforce_quota = clients_.limited();
   options.store.segment_bytes = random_.between(16, 128) * 1024;
   options.store.snapshots_retained = 3;
   // Mostly quick disks, now and then one that takes a quarter of a second.
@@ -190,6 +200,7 @@ void Cluster::heal() {
     node->resume();
     if (!node->running()) node->start();
   }
+  clients_.calm();
 }
 
 bool Cluster::converged() {
@@ -219,15 +230,17 @@ RunResult Cluster::run() {
     }
   }
   schedule_operation();
+  clients_.start(random_.between(1, 4));
   queue_.after(Millis{200}, [this] { schedule_fault(); });
   run_until(Millis{static_cast<std::int64_t>(random_.between(3'000, 9'000))});
   heal();
   const auto healed = queue_.now();
   // Long enough for a restart scheduled by a fault, an election, and a session to expire.
   run_until(healed + Millis{3'000});
+  clients_.rest();
   for (auto& node : nodes_) workload_.mark(*node);
   const auto deadline = queue_.now() + Millis{30'000};
-  while (workload_.marks_done() < nodes_.size() || !converged()) {
+  while (workload_.marks_done() < nodes_.size() || !converged() || !clients_.settled()) {
     if (!queue_.step(deadline)) {
       std::string states;
       for (auto& node : nodes_) {
@@ -237,14 +250,16 @@ RunResult Cluster::run() {
                         node->id(), zab::to_string(s.state), s.leader, s.epoch, s.last_applied,
                         s.last_logged, s.pending_requests, s.in_quorum ? " in quorum" : "");
       }
-      Checkers::violated(fmt::format("no convergence 30 s after healing ({} of {} marks):{}",
-                                     workload_.marks_done(), nodes_.size(), states));
+      Checkers::violated(fmt::format("no convergence 30 s after healing ({} of {} marks):{}{}",
+                                     workload_.marks_done(), nodes_.size(), states,
+                                     clients_.describe()));
     }
   }
   RunResult result;
   result.converged_ms = (queue_.now() - healed).count() / 1'000'000;
   for (auto& node : nodes_) {
     workload_.check(node->member().tree());
+    clients_.check(node->member().tree());
     locks_.check(*node);
   }
   result.topology = fmt::format("{} voters, {} observers", voters_.size(), observers_.size());
@@ -255,6 +270,10 @@ RunResult Cluster::run() {
   result.answered = workload_.answered();
   result.lock_grants = locks_.grants();
   result.lock_waits = locks_.waits();
+  result.client_answers = clients_.world().answers;
+  result.client_moves = clients_.world().moves;
+  result.client_events = clients_.world().events;
+  result.expired = clients_.expired();
   result.faults = faults_;
   for (auto& node : nodes_) node->crash(false);
   return result;

@@ -10,6 +10,7 @@
 
 #include "ensemble/base/random.h"
 #include "tests/sim/checkers.h"
+#include "tests/sim/client_workload.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/lock_workload.h"
 #include "tests/sim/sim_network.h"
@@ -27,6 +28,10 @@ struct RunResult {
   std::size_t answered = 0;
   std::size_t lock_grants = 0;
   std::size_t lock_waits = 0;  // grants of requests that had waited
+  std::size_t client_answers = 0;
+  std::size_t client_moves = 0;  // sessions attached to again
+  std::size_t client_events = 0;
+  std::size_t expired = 0;  // sessions of clients
   std::size_t faults = 0;
   std::int64_t converged_ms = 0;  // after healing
 };
@@ -55,6 +60,7 @@ class Cluster {
   std::vector<ServerId> voters_;
   std::vector<ServerId> observers_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  ClientWorkload clients_;
   Workload workload_;
   LockWorkload locks_;
   bool faulty_ = true;

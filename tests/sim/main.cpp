@@ -87,6 +87,10 @@ int run_share(const Options& options, std::uint64_t offset) {
   std::uint64_t answered = 0;
   std::uint64_t grants = 0;
   std::uint64_t waits = 0;
+  std::uint64_t client_answers = 0;
+  std::uint64_t moves = 0;
+  std::uint64_t events = 0;
+  std::uint64_t expired = 0;
   std::uint64_t faults = 0;
   std::uint64_t epochs = 0;
   std::uint64_t runs = 0;
@@ -104,23 +108,31 @@ int run_share(const Options& options, std::uint64_t offset) {
     answered += result.answered;
     grants += result.lock_grants;
     waits += result.lock_waits;
+    client_answers += result.client_answers;
+    moves += result.client_moves;
+    events += result.client_events;
+    expired += result.expired;
     faults += result.faults;
     epochs += result.epochs;
     if (options.verbose) {
       std::printf(
-          "seed %llu: %s, %zu operations, %zu answered, %zu locks (%zu waited), %zu faults, %zu "
-          "epochs, converged after %lld ms\n",
+          "seed %llu: %s, %zu operations, %zu answered, %zu locks (%zu waited), clients: %zu "
+          "answers, %zu moves, %zu events, %zu expired; %zu faults, %zu epochs, converged after "
+          "%lld ms\n",
           static_cast<unsigned long long>(seed), result.topology.c_str(), result.operations,
-          result.answered, result.lock_grants, result.lock_waits, result.faults, result.epochs,
+          result.answered, result.lock_grants, result.lock_waits, result.client_answers,
+          result.client_moves, result.client_events, result.expired, result.faults, result.epochs,
           static_cast<long long>(result.converged_ms));
     }
   }
   std::printf(
-      "%llu seeds held: %llu operations (%llu answered), %llu locks (%llu waited), %llu faults, "
-      "%llu epochs\n",
+      "%llu seeds held: %llu operations (%llu answered), %llu locks (%llu waited); "
+      "clients: %llu answers, %llu moves, %llu events, %llu expired; %llu faults, %llu epochs\n",
       static_cast<unsigned long long>(runs), static_cast<unsigned long long>(operations),
       static_cast<unsigned long long>(answered), static_cast<unsigned long long>(grants),
-      static_cast<unsigned long long>(waits), static_cast<unsigned long long>(faults),
+      static_cast<unsigned long long>(waits), static_cast<unsigned long long>(client_answers),
+      static_cast<unsigned long long>(moves), static_cast<unsigned long long>(events),
+      static_cast<unsigned long long>(expired), static_cast<unsigned long long>(faults),
       static_cast<unsigned long long>(epochs));
   return 0;
 }

@@ -67,13 +67,18 @@ void SimStorage::run_in_flight() {
 
 // --- SimNode ---
 
-SimNode::SimNode(
-    EventQueue& queue, Random& random, SimNetwork& network, NodeOptions options, Observer observer)
+SimNode::SimNode(EventQueue& queue,
+                 Random& random,
+                 SimNetwork& network,
+                 NodeOptions options,
+                 Observer observer,
+                 MakeFrontDoor make_front_door)
     : queue_(queue),
       random_(random),
       network_(network),
       options_(std::move(options)),
-      observer_(std::move(observer)) {
+      observer_(std::move(observer)),
+      make_front_door_(std::move(make_front_door)) {
   network_.add(id());
 }
 
@@ -106,6 +111,7 @@ void SimNode::start() {
   member_ = std::make_unique<server::Member>(config, std::move(*tree), store_->recovered(),
                                              *storage_, *this);
   member_->on_dirty([this] { schedule_flush(); });
+  front_door_ = make_front_door_(*this);
   network_.set_alive(id(), true);
   member_->start(now());
   schedule_tick();
@@ -122,6 +128,7 @@ void SimNode::crash(bool power) {
     disk_.stop_after(random_.below(6));
     storage_->run_in_flight();
   }
+  front_door_.reset();
   // The front doors' callers die with the process: their completions are never called.
   member_.reset();
   storage_.reset();
@@ -159,6 +166,7 @@ void SimNode::schedule_tick() {
     // A paused process gets one tick when it wakes, not all it missed.
     if (paused_) return schedule_tick();
     member_->tick(now());
+    front_door_->tick();
     schedule_tick();
   });
 }

@@ -52,6 +52,13 @@ class SimStorage final : public storage::StoragePort {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+// What of a process serves clients from outside: begins and ends with it.
+class FrontDoor {
+ public:
+  virtual ~FrontDoor() = default;
+  virtual void tick() = 0;
+};
+
 struct NodeOptions {
   server::MemberConfig member;
   storage::StoreOptions store;
@@ -63,12 +70,15 @@ class SimNode final : public server::PeerPort {
  public:
   // Called after every input, for the checkers.
   using Observer = std::function<void(SimNode&)>;
+  // Makes the front door of each process.
+  using MakeFrontDoor = std::function<std::unique_ptr<FrontDoor>(SimNode&)>;
 
   SimNode(EventQueue& queue,
           Random& random,
           SimNetwork& network,
           NodeOptions options,
-          Observer observer);
+          Observer observer,
+          MakeFrontDoor make_front_door);
 
   [[nodiscard]] ServerId id() const { return options_.member.zab.self; }
 
@@ -90,6 +100,9 @@ class SimNode final : public server::PeerPort {
 
   // Requires: running().
   [[nodiscard]] server::Member& member() { return *member_; }
+
+  // Null unless running().
+  [[nodiscard]] FrontDoor* front_door() { return front_door_.get(); }
 
   [[nodiscard]] testing::SimDisk& disk() { return disk_; }
 
@@ -113,10 +126,12 @@ class SimNode final : public server::PeerPort {
   SimNetwork& network_;
   NodeOptions options_;
   Observer observer_;
+  MakeFrontDoor make_front_door_;
   testing::SimDisk disk_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<SimStorage> storage_;
   std::unique_ptr<server::Member> member_;
+  std::unique_ptr<FrontDoor> front_door_;
   bool paused_ = false;
   std::deque<std::function<void()>> held_;
   std::uint64_t incarnation_ = 0;

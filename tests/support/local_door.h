@@ -88,6 +88,13 @@ class LocalDoor final : public server::Door {
 
   [[nodiscard]] server::MemberStatus status() const override;
 
+  // Enforces none.
+  [[nodiscard]] bool has_quota_room(Ino /*ino*/,
+                                    std::string_view /*name*/,
+                                    const tree::QuotaUsage& /*more*/) const override {
+    return true;
+  }
+
   [[nodiscard]] bool in_quorum() const override { return !quorum_lost_since_; }
 
   [[nodiscard]] std::optional<Instant> quorum_lost_since() const override {

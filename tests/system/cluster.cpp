@@ -53,7 +53,7 @@ Cluster::Cluster(Options options) : options_(std::move(options)) {
   if (mkdtemp(pattern.data()) == nullptr) std::abort();
   root_ = pattern;
   const int count = options_.nodes + options_.observers;
-  const auto ports = free_ports(2 * count);
+  ports_ = free_ports(3 * count);
   nodes_.resize(static_cast<std::size_t>(count));
   for (int i = 1; i <= count; ++i) {
     fs::create_directories(directory(i) + "/data");
@@ -62,10 +62,13 @@ Cluster::Cluster(Options options) : options_(std::move(options)) {
     std::ofstream config(directory(i) + "/zoo.cfg");
     config << "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=" << directory(i) << "/data\n";
     for (const auto& line : options_.settings) config << line << "\n";
+    if (options_.client_ports) {
+      config << fmt::format("clientPort={}\nclientPortAddress=127.0.0.1\n", client_port(i));
+    }
     if (count == 1) continue;
     for (int k = 1; k <= count; ++k) {
       const auto at = static_cast<std::size_t>(2 * (k - 1));
-      config << fmt::format("server.{}=127.0.0.1:{}:{}:{}\n", k, ports[at], ports[at + 1],
+      config << fmt::format("server.{}=127.0.0.1:{}:{}:{}\n", k, ports_[at], ports_[at + 1],
                             k <= options_.nodes ? "participant" : "observer");
     }
   }
@@ -100,6 +103,14 @@ std::string Cluster::mnt(int node, const std::string& path) const {
 
 std::string Cluster::log(int node) const {
   return read_file(directory(node) + "/log");
+}
+
+int Cluster::client_port(int node) const {
+  return ports_.at(2 * nodes_.size() + static_cast<std::size_t>(node - 1));
+}
+
+std::string Cluster::client_address(int node) const {
+  return fmt::format("127.0.0.1:{}", client_port(node));
 }
 
 std::vector<std::string> Cluster::command(int node) const {

@@ -21,6 +21,7 @@ class Cluster {
     int observers = 0;                    // in addition; they have the highest numbers
     std::string mount_options{};          // -o
     std::vector<std::string> settings{};  // lines of zoo.cfg
+    bool client_ports = false;            // ZooKeeper's clients are served
     bool start = true;                    // all, and wait until all serve
   };
 
@@ -39,6 +40,9 @@ class Cluster {
   [[nodiscard]] std::string mnt(int node, const std::string& path = "") const;
   [[nodiscard]] std::string directory(int node) const;
   [[nodiscard]] std::string log(int node) const;
+
+  // Where its clients connect, "127.0.0.1:2181".
+  [[nodiscard]] std::string client_address(int node) const;
 
   [[nodiscard]] Process& process(int node) { return nodes_.at(static_cast<std::size_t>(node - 1)); }
 
@@ -66,8 +70,11 @@ class Cluster {
   bool same_everywhere();
 
  private:
+  [[nodiscard]] int client_port(int node) const;
+
   Options options_;
   std::string root_;
+  std::vector<int> ports_;  // of peers and elections by pairs, then of clients
   std::vector<Process> nodes_;
 };
 

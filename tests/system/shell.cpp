@@ -21,8 +21,7 @@ int exit_status(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-[[noreturn]] void become(const std::vector<std::string>& arguments, int output) {
-  const int input = open("/dev/null", O_RDONLY);
+[[noreturn]] void become(const std::vector<std::string>& arguments, int input, int output) {
   dup2(input, 0);
   dup2(output, 1);
   dup2(output, 2);
@@ -46,11 +45,18 @@ int write_with(const std::string& path, const std::string& data, int flags) {
 }  // namespace
 
 Process Process::start(const std::vector<std::string>& arguments, const std::string& log) {
+  const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  Process process = start(arguments, input, output);
+  close(input);
+  close(output);
+  return process;
+}
+
+Process Process::start(const std::vector<std::string>& arguments, int input, int output) {
   Process process;
   process.pid_ = fork();
-  if (process.pid_ == 0) {
-    become(arguments, open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644));
-  }
+  if (process.pid_ == 0) become(arguments, input, output);
   return process;
 }
 
@@ -102,7 +108,7 @@ CommandResult run(const std::string& command, Millis limit) {
   const pid_t pid = fork();
   if (pid == 0) {
     setpgid(0, 0);
-    become({"/bin/bash", "-c", command}, ends[1]);
+    become({"/bin/bash", "-c", command}, open("/dev/null", O_RDONLY), ends[1]);
   }
   close(ends[1]);
   const auto deadline = std::chrono::steady_clock::now() + limit;

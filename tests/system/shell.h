@@ -25,6 +25,8 @@ class Process {
   Process() = default;
   // Standard output and error go to `log` (appended); standard input is /dev/null.
   static Process start(const std::vector<std::string>& arguments, const std::string& log);
+  // With these descriptors as its standard input, and as its output and error. The caller's stay.
+  static Process start(const std::vector<std::string>& arguments, int input, int output);
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
   ~Process();
