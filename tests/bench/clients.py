@@ -13,13 +13,15 @@
   --dir DIR         on the disk to measure (default: build/bench)
   --json FILE       appends each round's figures to it, one JSON object a line
 
-The client is tests/bench/zkfs_client_bench.cpp, which itself costs 1 to 4 us an operation. Figures
-of servers are of all three together. "device B" and "writes" are what the whole device did, the
-journal of the filesystem and other processes included. (--json has what /proc/PID/io counts for
-the servers, too; since Linux counts each page cache folio that is written into as a whole, a short
-record counts as up to 256 KiB there.) "others" is how busy processes that are no part of the
-measurement kept the processors, in processors: above 0.1 the wall times say little, and CPU per
-operation is the figure to judge by.
+All jobs but memory take about seven minutes, and with the peer fifteen.
+
+The client is tests/bench/zkfs_client_bench.cpp, which itself costs less than 1 us an operation in
+throughput. Figures of servers are of all three together. "device B" and "writes" are what the whole
+device did, the journal of the filesystem and other processes included. (--json has what
+/proc/PID/io counts for the servers, too; since Linux counts each page cache folio that is written
+into as a whole, a short record counts as up to 256 KiB there.) "others" is how busy processes that
+are no part of the measurement kept the processors, in processors: above 0.1 the wall times say
+little, and CPU per operation is the figure to judge by.
 
 Targets are those of a machine with two processors that wakes a thread in 20 to 30 us and flushes a
 log in 90 us; the ratio to ZooKeeper in the same run holds on others too.
@@ -245,6 +247,8 @@ class Bench:
             target.ensemble.kill(victim)
             target.ensemble.start(victim)
         target.await_agreement()
+        if not line:
+            raise RuntimeError(f"{job} on {target.name} failed")
         return json.loads(line) | {"job": job}
 
     def run_memory(self, target):
