@@ -6,7 +6,7 @@
 namespace zkfs::jute {
 namespace {
 
-using namespace std::string_literals;
+using namespace std::literals;
 
 TEST(JuteWriter, WritesBigEndianWithLengthsInFront) {
   std::string out;
@@ -40,7 +40,7 @@ TEST(JuteReader, ReadsWhatTheWriterWrote) {
 }
 
 TEST(JuteReader, IsBadForEverAfterTheFirstThingMissing) {
-  Reader reader("\0\0\0"s);
+  Reader reader("\0\0\0"sv);
   EXPECT_EQ(reader.read_int(), 0);
   EXPECT_FALSE(reader.good());
   EXPECT_EQ(reader.read_byte(), 0);
@@ -58,14 +58,14 @@ TEST(JuteReader, RefusesLengthsThatCannotBe) {
 TEST(JuteReader, RefusesACountThatTheBytesCannotHold) {
   Reader fits(
       "\0\0\0\x02"
-      "12345678"s);
+      "12345678"sv);
   EXPECT_EQ(fits.read_count(4), 2U);
   Reader too_many(
       "\0\0\0\x03"
-      "12345678"s);
+      "12345678"sv);
   EXPECT_EQ(too_many.read_count(4), 0U);
   EXPECT_FALSE(too_many.good());
-  Reader null("\xff\xff\xff\xff"s);
+  Reader null("\xff\xff\xff\xff"sv);
   EXPECT_EQ(null.read_count(4), std::nullopt);
   EXPECT_TRUE(null.good());
 }
