@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ensemble/base/limits.h"
+#include "ensemble/base/secret.h"
 #include "ensemble/client_port/client_codec.h"
 #include "ensemble/client_port/hub.h"
 #include "ensemble/client_port/reply_codec.h"
@@ -13,14 +14,6 @@ namespace zkfs::client_port {
 namespace {
 
 constexpr Millis kTouchInterval{100};
-
-bool same_password(std::string_view a, std::string_view b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
-}
 
 }  // namespace
 
@@ -99,7 +92,7 @@ void Conversation::connect(ByteView payload) {
     if (local == nullptr && !read_only_) return attach(session, timeout_ms, asked->password);
     // The ensemble may have it: to say that it has ended would be a lie.
     if (local == nullptr && read_only_) return end();
-    if (!same_password(local->password, asked->password)) return refuse();
+    if (!same_secret(local->password, asked->password)) return refuse();
     if (Conversation* other = hub_.conversation_of(session)) other->end();
     return begin_local(session, timeout_ms, local->password);
   }
@@ -139,7 +132,7 @@ void Conversation::open_session(std::uint32_t timeout_ms) {
 void Conversation::attach(SessionId session, std::uint32_t timeout_ms, ByteView password) {
   const auto known = hub_.tree().find_session(session);
   // What is known to be wrong need not be asked about, nor may it disturb the rightful owner.
-  if (known && (known->password.empty() || !same_password(known->password, password)))
+  if (known && (known->password.empty() || !same_secret(known->password, password)))
     return refuse();
   if (Conversation* other = hub_.conversation_of(session)) {
     // Who has it is waiting for the ensemble's word too. Whoever comes again will find it known.

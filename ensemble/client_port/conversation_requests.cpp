@@ -232,10 +232,8 @@ Error Conversation::authenticate(const AuthBody& body) {
   const auto add = [&](server::AuthId id) {
     if (std::find(ids->begin(), ids->end(), id) == ids->end()) ids->push_back(std::move(id));
   };
-  const std::string id = server::digest_id(*body.auth);
-  if (!hub_.settings().super_digest.empty() && id == hub_.settings().super_digest)
-    add({"super", ""});
-  add({"digest", id});
+  if (server::is_super_digest(hub_.settings().super_digest, *body.auth)) add({"super", ""});
+  add({"digest", server::digest_id(*body.auth)});
   identity_.client = std::move(ids);
   return Error::kOk;
 }

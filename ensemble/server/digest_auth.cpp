@@ -3,10 +3,10 @@
 
 #include <array>
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "ensemble/base/check.h"
+#include "ensemble/base/secret.h"
 
 namespace zkfs::server {
 namespace {
@@ -29,9 +29,7 @@ std::string digest_id(std::string_view user_password) {
 }
 
 bool is_super_digest(std::string_view super_digest, std::string_view user_password) {
-  const std::string id = digest_id(user_password);
-  return id.size() == super_digest.size() &&
-         CRYPTO_memcmp(id.data(), super_digest.data(), id.size()) == 0;
+  return same_secret(digest_id(user_password), super_digest);
 }
 
 }  // namespace zkfs::server

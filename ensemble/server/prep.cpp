@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ensemble/base/limits.h"
+#include "ensemble/base/secret.h"
 #include "ensemble/server/decide.h"
 #include "ensemble/server/outstanding.h"
 
@@ -74,15 +75,6 @@ tree::TxnBody as_body(tree::SubTxn step) {
         }
       },
       step);
-}
-
-bool equal_in_constant_time(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
 }
 
 tree::ErrorTxn refusal(Error error) {
@@ -178,7 +170,7 @@ tree::TxnBody Prep::State::attach_session(SessionId session, const AttachSession
   // An unknown session and a wrong password are one answer, so that nothing can be tried out.
   const std::string_view password = outstanding.password_of(session);
   if (!session || !outstanding.session_alive(session) || password.empty() ||
-      !equal_in_constant_time(password, attach.password))
+      !same_secret(password, attach.password))
     return refusal(Error::kSessionExpired);
   const tree::AttachSessionTxn txn{.session = session, .timeout_ms = attach.timeout_ms};
   outstanding.apply(txn);
