@@ -320,7 +320,7 @@ Expected<void> Daemon::open_storage() {
       [this](bool low) {
         asio::post(context_, [this, low] {
           if (low) ZKFS_LOG_WARN(storage, "{}: little room is left on this disk", config_.data_dir);
-          member_->set_low_space(low);
+          member_->set_low_space(low, now());
         });
       });
   storage_ = std::make_unique<MeteredStorage>(*disk_thread_, monotonic_now);

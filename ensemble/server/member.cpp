@@ -81,9 +81,13 @@ void Member::flush(Now now) {
   state_->flush();
 }
 
-void Member::set_low_space(bool low) {
+void Member::set_low_space(bool low, Now now) {
+  if (state_->stopped) return;
+  state_->now = now;
   state_->low_space = low;
   state_->touch_at = {};
+  state_->touch_sessions();
+  state_->dirty();
 }
 
 void Member::purge() {

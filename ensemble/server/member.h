@@ -106,8 +106,9 @@ class Member final : public ClientDoor {
   void flush(Now now);
   // Whether little room is left on this server's disk. While that is so on so many voters that the
   // others are no quorum, writes that add data are refused (kNoSpace), so that the disks never fill
-  // up: a full disk stops its server.
-  void set_low_space(bool low);
+  // up: a full disk stops its server. The leader is told in the next flush, not with the next tick:
+  // with a fast disk and large values, what is left is written in a few milliseconds.
+  void set_low_space(bool low, Now now);
   // Removes old snapshots and log segments, when the disk gets to it (autopurge.*).
   void purge();
   // Answers everything pending with kShutdown, leaves the quorum. Further inputs are ignored.

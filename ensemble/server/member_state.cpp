@@ -94,6 +94,7 @@ void Member::State::on(zab::RoleEffect& e) {
     quorum_lost_since.reset();
     if (e.state == zab::PeerState::kLeading) {
       leading.emplace(*tree, config, now);
+      note_space(config.zab.self, low_space);
       publish_config();
       for (const auto& session : tree->sessions()) {
         leading->sessions.add(session.id, session.timeout_ms, now.monotonic);

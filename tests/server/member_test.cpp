@@ -131,6 +131,35 @@ TEST_F(MemberTest, Zookeeper4537WhoeverWaitsIsAnsweredByTheCommitItWaitsFor) {
   EXPECT_EQ(member_->status().pending_requests, 0U);
 }
 
+// A tick later the disk may be full, which stops the server.
+TEST_F(MemberTest, LittleRoomRefusesGrowthBeforeTheNextTick) {
+  run_disk();
+  open();
+  member_->set_low_space(true, now());
+  std::optional<tree::Outcome> outcome;
+  create("/a", outcome);
+  run_disk();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->error, Error::kNoSpace);
+  member_->set_low_space(false, now());
+  outcome.reset();
+  create("/a", outcome);
+  run_disk();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->error, Error::kOk);
+}
+
+TEST_F(MemberTest, ALeaderWithLittleRoomRefusesGrowthFromTheStart) {
+  member_->set_low_space(true, now());
+  run_disk();
+  open();
+  std::optional<tree::Outcome> outcome;
+  create("/a", outcome);
+  run_disk();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->error, Error::kNoSpace);
+}
+
 TEST_F(MemberTest, StopAnswersEverythingThatWaits) {
   run_disk();
   open();
