@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
 #include <sstream>
@@ -284,6 +285,39 @@ TEST_F(Recipe, ABarrierDoesNotCountTheDead) {
   ASSERT_TRUE(eventually([&] { return run("ls " + at(2, "bar/members")).output.empty(); }));
   EXPECT_EQ(run(recipe("barrier -w 1 ") + at(2, "bar") + " 2 echo passed").status, 4);
   EXPECT_EQ(read_file(local("log")).find("passed"), std::string::npos);
+}
+
+// Kills it when it has started so many processes; false if it waits before that.
+bool kill_at_child(Process& process, std::size_t count) {
+  const auto pid = std::to_string(process.pid());
+  const auto children = "/proc/" + pid + "/task/" + pid + "/children";
+  std::set<std::string> seen;
+  const auto deadline = std::chrono::steady_clock::now() + Millis(500);
+  while (seen.size() < count && std::chrono::steady_clock::now() < deadline) {
+    std::istringstream words(read_file(children));
+    for (std::string word; words >> word;) seen.insert(word);
+  }
+  process.signal(SIGKILL);
+  return seen.size() >= count;
+}
+
+// Also as the shell starts what it waits with: no child may go on holding the ephemeral's
+// descriptor, or the lock's.
+TEST_F(Recipe, WhatIsKilledAnywhereLeavesNothingBehind) {
+  ASSERT_EQ(run("mkdir -p " + at(1, "bar/members")).status, 0);
+  std::size_t count = 1;
+  for (bool before_it_waits = true; before_it_waits; ++count) {
+    for (int time = 0; time < 3; ++time) {
+      auto member = start("exec " + recipe("barrier ") + at(1, "bar") + " 2 true");
+      before_it_waits = kill_at_child(member, count);
+      EXPECT_TRUE(eventually([&] {
+        return run("ls " + at(2, "bar/members") + " 2>/dev/null").output.empty();
+      })) << "killed at its child "
+          << count;
+      EXPECT_EQ(run("timeout 5 flock " + at(2, "bar/lock") + " true").status, 0);
+    }
+  }
+  EXPECT_GT(count, 5U);
 }
 
 TEST_F(Recipe, ConfigWatchSeesWholeVersionsAndTheLastOne) {
