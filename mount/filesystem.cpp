@@ -123,7 +123,8 @@ Ino Filesystem::resolve(NodeId node) const {
       const NodeId now = parts_.inodes.ours(node);
       return now == node ? Ino{} : resolve(now);
     }
-    case Face::kFile: {
+    case Face::kFile:
+    case Face::kLink: {
       const auto it = followed_.find(ino_of(node));
       return it == followed_.end() ? ino_of(node) : it->second;
     }
@@ -135,7 +136,10 @@ Ino Filesystem::resolve(NodeId node) const {
 
 std::optional<tree::Znode> Filesystem::znode_of(NodeId node) const {
   const Ino ino = resolve(node);
-  return ino ? tree().find(ino) : std::nullopt;
+  if (!ino) return {};
+  auto znode = tree().find(ino);
+  if (znode && !has_face(*znode, face_of(parts_.inodes.ours(node)))) znode.reset();
+  return znode;
 }
 
 fuse_entry_param Filesystem::enter(const tree::Znode& znode, NodeId node) {
@@ -253,7 +257,8 @@ void Filesystem::follow(Ino from, Ino to) {
   for (auto& [old, now] : followed_) {
     if (now == from) now = to;
   }
-  if (parts_.inodes.held(file_node(from))) followed_[from] = to;
+  if (parts_.inodes.held(file_node(from)) || parts_.inodes.held(link_node(from)))
+    followed_[from] = to;
   for (const auto& [node, handle] : files_of_node_) {
     OpenFile* file = files_.find(handle);
     if (file == nullptr || file->ino != from) continue;

@@ -82,8 +82,10 @@ void Filesystem::forget(NodeId theirs, std::uint64_t count) {
   if (parts_.inodes.held(node)) return;
   if (face_of(node) == Face::kProvisional) {
     if (!files_of_node_.contains(node)) provisional_.erase(node);
-  } else if (face_of(node) == Face::kFile) {
-    followed_.erase(ino_of(node));
+  } else if (face_of(node) == Face::kFile || face_of(node) == Face::kLink) {
+    const Ino ino = ino_of(node);
+    if (!parts_.inodes.held(file_node(ino)) && !parts_.inodes.held(link_node(ino)))
+      followed_.erase(ino);
   } else if (face_of(node) == Face::kControl) {
     parts_.control.forget(node);
   }
@@ -124,6 +126,7 @@ struct stat Filesystem::gone_attributes(NodeId node) const {
   struct stat attr = provisional_attributes(node);
   attr.st_ino = face_of(node) == Face::kProvisional ? node : resolve(node).value;
   if (face_of(node) == Face::kDirectory) attr.st_mode = S_IFDIR | 0755U;
+  if (face_of(node) == Face::kLink) attr.st_mode = S_IFLNK | 0777U;
   const auto [first, last] = files_of_node_.equal_range(node);
   for (auto it = first; it != last; ++it) {
     // Handles<> has no const find; the file is only read.

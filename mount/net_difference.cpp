@@ -190,7 +190,7 @@ class Difference {
     };
     add_children(root);
     inodes_.for_each([&](NodeId node) {
-      if (face_of(node) != Face::kFile && face_of(node) != Face::kDirectory) return;
+      if (!is_of_znode(node)) return;
       inos.insert(ino_of(node));
       if (face_of(node) == Face::kDirectory) add_children(ino_of(node));
     });

@@ -50,8 +50,11 @@ bool moves(Poke::Kind kind) {
 }
 
 // Of what the tree does not have; then only a directory is ever asked for, as some poke's parent.
-mode_t type_of(NodeId node) {
-  return face_of(node) == Face::kDirectory ? S_IFDIR : S_IFREG;
+ReplaySubject subject_of(NodeId node) {
+  const Face face = face_of(node);
+  const mode_t type =
+      face == Face::kDirectory ? S_IFDIR : (face == Face::kLink ? S_IFLNK : S_IFREG);
+  return {.node = node, .type = type};
 }
 
 // Attributes of what the tree does not have (any more).
@@ -129,7 +132,6 @@ struct Replay::State {
   // --- what the workers see ---
   ReplayItem* current(pid_t pid);
   std::optional<tree::Znode> znode_of(NodeId node) const;
-  ReplaySubject subject_of(NodeId node) const;
   fuse_entry_param entry_of(const ReplaySubject& subject) const;
   std::optional<ReplaySubject> seen_at(const ReplayItem& item,
                                        NodeId parent,
@@ -335,27 +337,16 @@ ReplayItem* Replay::State::current(pid_t pid) {
 }
 
 std::optional<tree::Znode> Replay::State::znode_of(NodeId node) const {
-  const Face face = face_of(node);
-  if (face != Face::kFile && face != Face::kDirectory) return std::nullopt;
-  return door.tree().find(ino_of(node));
+  if (!is_of_znode(node)) return std::nullopt;
+  auto znode = door.tree().find(ino_of(node));
+  if (znode && !has_face(*znode, face_of(node))) znode.reset();
+  return znode;
 }
 
-ReplaySubject Replay::State::subject_of(NodeId node) const {
-  ReplaySubject subject{.node = node, .type = type_of(node)};
-  if (const auto znode = znode_of(node))
-    subject.type = mount::attributes(*znode, node).st_mode & S_IFMT;
-  return subject;
-}
-
-// As it is now, unless it has become something of another type since: to the kernel that would be
-// another inode.
+// As it is now, unless it has become something of another type since.
 fuse_entry_param Replay::State::entry_of(const ReplaySubject& subject) const {
+  if (const auto znode = znode_of(subject.node)) return mount::entry(*znode, subject.node);
   fuse_entry_param entry{};
-  if (const auto znode = znode_of(subject.node)) {
-    entry = mount::entry(*znode, subject.node);
-    if ((entry.attr.st_mode & S_IFMT) == subject.type) return entry;
-    entry = {};
-  }
   entry.ino = subject.node;
   entry.attr = tombstone(subject);
   return entry;
@@ -479,7 +470,7 @@ void Replay::rename_ghost(NodeId parent,
   item.poke.name = ghost;
   item.poke.other_parent = parent;
   item.poke.other_name = name;
-  item.subject = state.subject_of(node);
+  item.subject = subject_of(node);
   state.queue.push_urgent(std::move(item));
   ++state.counters.queued;
   state.pump();

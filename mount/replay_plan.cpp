@@ -21,7 +21,11 @@ mode_t shown_type(bool directory, NodeKind kind) {
 
 // The node and type by which the mount shows what a change is about.
 ReplaySubject subject_of(Ino ino, bool directory, NodeKind kind, std::uint32_t size) {
-  return {directory ? directory_node(ino) : file_node(ino), shown_type(directory, kind), size};
+  const mode_t type = shown_type(directory, kind);
+  const NodeId node = directory       ? directory_node(ino)
+                      : S_ISLNK(type) ? link_node(ino)
+                                      : file_node(ino);
+  return {node, type, size};
 }
 
 ReplaySubject subject_of(const Change& change) {

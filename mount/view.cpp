@@ -100,7 +100,14 @@ bool needs_escape(std::string_view name) {
 }  // namespace
 
 NodeId natural_node(const tree::Znode& znode) {
-  return znode.is_directory() ? directory_node(znode.ino) : file_node(znode.ino);
+  if (znode.is_directory()) return directory_node(znode.ino);
+  return znode.kind == tree::NodeKind::kSymlink ? link_node(znode.ino) : file_node(znode.ino);
+}
+
+bool has_face(const tree::Znode& znode, Face face) {
+  if (face == Face::kDirectory) return true;
+  const bool link = !znode.is_directory() && znode.kind == tree::NodeKind::kSymlink;
+  return link == (face == Face::kLink);
 }
 
 Ownership ownership(const tree::Znode& znode, bool as_directory) {
@@ -163,7 +170,7 @@ struct stat attributes(const tree::Znode& znode, NodeId node) {
 
 struct stat attributes(const tree::Znode& znode, NodeId node, const Ownership& owned) {
   const bool directory = face_of(node) == Face::kDirectory;
-  const bool symlink = !directory && znode.kind == tree::NodeKind::kSymlink;
+  const bool symlink = face_of(node) == Face::kLink;
 
   struct stat attr {};
 

@@ -25,6 +25,10 @@ inline constexpr std::string_view kDirectoryAlias = "@dir";
 // The face a look-up of this znode by its own name leads to.
 NodeId natural_node(const tree::Znode& znode);
 
+// Whether the znode has this face now: a rename makes a file a link and the other way round, and
+// what the kernel still holds of the former is gone then. A directory has the face of a file, too.
+bool has_face(const tree::Znode& znode, Face face);
+
 // Attributes of `znode` seen as `node`. nlink: 1 for files, 2 + listed subdirectories for
 // directories. st_ino: the znode's number; for `.@data` of a directory that number with a high bit
 // set. Times: mtime, ctime = change time, atime = mtime. Blocks from the size. blksize 128 KiB (one

@@ -139,10 +139,19 @@ Decide::Step Decide::operator()(const CreateRequest& request) const {
                          .ttl_ms = request.type == NodeType::kTtl ? request.ttl_ms : 0};
 }
 
+// A process writes to what it opened as a file. Since then a link may have been renamed over it:
+// what is written must not become the link's target.
+Result<void> Decide::is_still_a_file(Ino ino) const {
+  const auto node = state_.node(ino);
+  if (identity_.client || node->is_directory() || node->kind != NodeKind::kSymlink) return {};
+  return fail(Error::kStale);
+}
+
 Decide::Step Decide::set_existing(const CreateRequest& request, Ino ino) const {
   const auto node = state_.node(ino);
   ZKFS_TRY(allowed(ino, Permissions::kWrite));
   if (node->is_directory()) return fail(Error::kIsDirectory);
+  ZKFS_TRY(is_still_a_file(ino));
   if (request.type == NodeType::kEphemeral && node->owner != session_)
     return fail(Error::kNodeExists);
   if (!request.append) {
@@ -178,6 +187,7 @@ Decide::Step Decide::operator()(const SetDataRequest& request) const {
   if (request.data.size() > data_bytes_max(identity_)) return fail(Error::kTooLarge);
   const auto ino = existing(request.target, Permissions::kWrite);
   if (!ino) return fail(ino.error());
+  ZKFS_TRY(is_still_a_file(*ino));
   ZKFS_TRY(may_replace_data(*ino, request.data.size()));
   ZKFS_TRY(check_version(request.version, state_.node(*ino)->version));
   return tree::SetDataTxn{.ino = *ino, .data = request.data};
@@ -186,6 +196,7 @@ Decide::Step Decide::operator()(const SetDataRequest& request) const {
 Decide::Step Decide::operator()(const AppendRequest& request) const {
   const auto ino = existing(request.target, Permissions::kWrite);
   if (!ino) return fail(ino.error());
+  ZKFS_TRY(is_still_a_file(*ino));
   if (state_.node(*ino)->data_length + request.data.size() > data_bytes_max(identity_))
     return fail(Error::kTooLarge);
   ZKFS_TRY(may_use(*ino, {}, {0, request.data.size()}));

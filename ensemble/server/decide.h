@@ -97,6 +97,7 @@ class Decide {
   [[nodiscard]] Result<void> may_arrive(const Move& move) const;
   [[nodiscard]] Result<void> within(
       Ino quota, bool of_count, std::int64_t soft, std::int64_t hard, std::int64_t value) const;
+  [[nodiscard]] Result<void> is_still_a_file(Ino ino) const;
   [[nodiscard]] Step set_existing(const CreateRequest& request, Ino ino) const;
   [[nodiscard]] Result<void> can_adopt(Ino parent) const;
 

@@ -32,8 +32,9 @@ struct Target {
 
 inline constexpr std::int32_t kAnyVersion = -1;
 
-// Errors common to all that name a znode: kNoNode; kStale - addressed by number and gone;
-// kSessionExpired; kBadArguments - malformed path.
+// Errors common to all that name a znode: kNoNode; kStale - addressed by number and gone, or to be
+// written to by a process (not a ZooKeeper client) and a symlink by now; kSessionExpired;
+// kBadArguments - malformed path.
 
 // Errors: kNodeExists; kNoNode - parent missing; kNoChildrenForEphemerals; kTooLarge; kInvalidAcl;
 // kNotDirectory - parent is of kind file or symlink (processes only: a ZooKeeper client's child

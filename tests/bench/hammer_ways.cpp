@@ -160,6 +160,12 @@ Written switching(const Attempt& attempt, std::string& why) {
   return Written::kYes;
 }
 
+// Now a file takes the name, now a link.
+Written retyping(const Attempt& attempt, std::string& why) {
+  static std::array<unsigned, 16> turn{};
+  return ++turn.at(attempt.writer) % 2 == 0 ? renaming(attempt, why) : switching(attempt, why);
+}
+
 // --- by programs ---
 
 Written run(std::vector<std::string> words, std::string& why) {
@@ -222,7 +228,7 @@ constexpr std::size_t kLarge = 1'000'000;
 constexpr std::size_t kFixed = 8192;  // where what was there before shows beyond a shorter value
 constexpr std::size_t kAppended = 1000;
 
-constexpr std::array<Way, 17> kWays{{
+constexpr std::array<Way, 18> kWays{{
     {"truncate", kShortestValue, kSmall, 1, true, false, truncating},
     {"pieces", kShortestValue, kMedium, 1, true, false, in_pieces},
     {"large", kShortestValue, kLarge, 1, true, false, in_pieces},
@@ -232,6 +238,7 @@ constexpr std::array<Way, 17> kWays{{
     {"ftruncate", kShortestValue, kMedium, 1, true, false, truncating_descriptor},
     {"rename", kShortestValue, kMedium, 1, true, false, renaming},
     {"symlink", kShortestValue, kSmall, 1, false, false, switching},
+    {"retype", kShortestValue, kSmall, 1, false, false, retyping},
     {"cp", kShortestValue, kMedium, 1, true, true, by_cp},
     {"mv", kShortestValue, kMedium, 1, true, true, by_mv},
     {"sed", kShortestValue, kSmall, 1, true, false, by_sed},

@@ -218,6 +218,19 @@ TEST_F(Replay, FileRenamedOverASymlinkEndsTheWatchOfTheSymlink) {
   EXPECT_EQ(events_of(set_acl("/d/l")), (Events{"d: ATTRIB l", "file: ATTRIB"}));
 }
 
+TEST_F(Replay, SymlinkRenamedOverAFileEndsTheWatchOfTheFileOnceItIsClosed) {
+  mount_->foreign(create_file("/d/f", "old"));
+  mount_->foreign(create_symlink("/d/tmp", "target"));
+  watch("d", "d");
+  watch("d/f", "f");
+  const int file = ::open(mount_->path("d/f").c_str(), O_RDONLY);
+  ASSERT_GE(file, 0);
+  EXPECT_EQ(events_of(rename("/d/tmp", "/d/f")),
+            (Events{"d: MOVED_FROM tmp #1", "d: MOVED_TO f #1", "f: ATTRIB"}));
+  ::close(file);
+  EXPECT_EQ(watcher_.take(), (Events{"f: DELETE_SELF", "f: IGNORED"}));
+}
+
 TEST_F(Replay, DirectoryRenamedOverAnotherShowsNoDelete) {
   mount_->foreign(create_directory("/d/s"));
   mount_->foreign(create_directory("/d/t"));

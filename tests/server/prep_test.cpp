@@ -123,6 +123,25 @@ TEST(Prep, NumberFollowsAPendingRename) {
   EXPECT_EQ(leader.data("/b"), "x");
 }
 
+// What was written to a file that somebody had open must not become the target of the link that
+// took its place. To ZooKeeper's clients a link is data.
+TEST(Prep, AFileThatALinkReplacedCannotBeWrittenAnyMore) {
+  Leader leader;
+  const Ino ino = leader.run(file("/f")).ino;
+  leader.propose(create_kind("/l", NodeKind::kSymlink, "target"));
+  leader.propose(rename("/l", "/f"));
+  EXPECT_EQ(leader.error_of(SetDataRequest{.target = at(ino), .data = Blob("x")}), Error::kStale);
+  EXPECT_EQ(leader.error_of(AppendRequest{.target = at(ino), .data = Blob("x")}), Error::kStale);
+  CreateRequest or_set = file("/f");
+  or_set.or_set = true;
+  EXPECT_EQ(leader.error_of(or_set), Error::kStale);
+  or_set.append = true;
+  EXPECT_EQ(leader.error_of(or_set), Error::kStale);
+  EXPECT_EQ(leader.data("/f"), "target");
+  const SetDataRequest set{.target = at("/f"), .data = Blob("elsewhere")};
+  EXPECT_EQ(leader.error_of(set, kAlice, client({})), Error::kOk);
+}
+
 // --- create ---
 
 TEST(PrepCreate, ErrorsInZooKeepersOrder) {

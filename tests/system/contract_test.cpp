@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -173,6 +175,31 @@ TEST_F(Contract, AReaderKeepsTheValueItOpened) {
   EXPECT_EQ(total, 100'000);
   EXPECT_EQ(text.substr(0, 100'000), std::string(100'000, 'a'));
   EXPECT_EQ(read_file(at(2, "f")), std::string(150'000, 'b'));
+}
+
+TEST_F(Contract, ALinkRenamedOverAnOpenFileIsAnotherFile) {
+  ASSERT_EQ(write_file(at(1, "f"), "value"), 0);
+  sync_all();
+  const int reader = open(at(2, "f").c_str(), O_RDONLY);
+  const int writer = open(at(2, "f").c_str(), O_WRONLY | O_APPEND);
+  ASSERT_GE(reader, 0);
+  ASSERT_GE(writer, 0);
+  ASSERT_EQ(run("cd " + at(1) + " && ln -s target l && mv -T l f").status, 0);
+  sync_all();
+
+  struct stat status {};
+
+  EXPECT_EQ(fstat(reader, &status), 0) << strerror(errno);
+  EXPECT_TRUE(S_ISREG(status.st_mode));
+  EXPECT_EQ(status.st_nlink, 0U);
+  std::array<char, 10> text{};
+  EXPECT_EQ(read(reader, text.data(), text.size()), 5) << strerror(errno);
+  close(reader);
+  EXPECT_EQ(write(writer, "more", 4), 4);
+  EXPECT_EQ(fsync(writer), -1);
+  EXPECT_EQ(errno, ESTALE);
+  close(writer);
+  EXPECT_EQ(std::filesystem::read_symlink(at(2, "f")), "target");
 }
 
 TEST_F(Contract, NoReaderEverSeesAnEmptyOrMixedValue) {
