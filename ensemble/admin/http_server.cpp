@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ensemble/admin/http_server.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,11 +10,12 @@
 #include <utility>
 
 #include <asio/ip/tcp.hpp>
-#include <asio/ip/v6_only.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <microhttpd.h>
+
+#include "ensemble/net/listen.h"
 
 namespace zkfs::admin {
 namespace {
@@ -23,25 +23,6 @@ namespace {
 using asio::ip::tcp;
 
 constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
-
-std::expected<tcp::acceptor, asio::error_code> listen_on(asio::io_context& context,
-                                                         const tcp::endpoint& endpoint) {
-  asio::error_code error;
-  tcp::acceptor acceptor(context);
-  acceptor.open(endpoint.protocol(), error);
-  if (error) return std::unexpected(error);
-  // A child process that held the socket would keep the port busy after this process.
-  static_cast<void>(::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC));
-  acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error && endpoint.address().is_v6()) {
-    acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
-  }
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
-  if (!error) acceptor.non_blocking(true, error);
-  if (error) return std::unexpected(error);
-  return acceptor;
-}
 
 Problem cannot_listen(const HttpListen& listen, const asio::error_code& error) {
   if (error == asio::error::address_in_use) {
@@ -72,11 +53,10 @@ Expected<tcp::acceptor> open(asio::io_context& context, const HttpListen& listen
                               listen.address, listen.address_key)});
     }
   }
-  auto acceptor = address.is_unspecified() ? listen_on(context, {tcp::v6(), listen.port})
-                                           : listen_on(context, {address, listen.port});
-  if (!acceptor && address.is_unspecified() && acceptor.error() != asio::error::address_in_use) {
-    acceptor = listen_on(context, {tcp::v4(), listen.port});  // a kernel without IPv6
-  }
+  auto acceptor = address.is_unspecified() ? net::listen_on_all(context, listen.port)
+                                           : net::listen_on(context, {address, listen.port});
+  if (acceptor) acceptor->non_blocking(true, error);
+  if (acceptor && error) acceptor = std::unexpected(error);
   if (!acceptor) return std::unexpected(cannot_listen(listen, acceptor.error()));
   return std::move(*acceptor);
 }

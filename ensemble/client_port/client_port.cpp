@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ensemble/client_port/client_port.h"
 
-#include <fcntl.h>
 #include <sys/random.h>
 
 #include <cerrno>
@@ -9,7 +8,6 @@
 #include <utility>
 
 #include <asio/error.hpp>
-#include <asio/ip/v6_only.hpp>
 #include <asio/post.hpp>
 #include <fmt/format.h>
 
@@ -54,9 +52,7 @@ ClientPort::~ClientPort() {
 Expected<void> ClientPort::listen() {
   const auto& settings = hub_.settings();
   if (settings.address.empty()) {
-    auto both = listen_on(Endpoint(tcp::v6(), settings.port));
-    // A kernel without IPv6.
-    return both ? both : listen_on(Endpoint(tcp::v4(), settings.port));
+    return take({tcp::v4(), settings.port}, net::listen_on_all(context_, settings.port, kBacklog));
   }
   asio::error_code error;
   tcp::resolver resolver(context_);
@@ -68,31 +64,21 @@ Expected<void> ClientPort::listen() {
         fmt::format("clientPortAddress={} cannot be resolved ({}): correct it, or make it known",
                     settings.address, error.message())});
   }
-  for (const auto& entry : found) ZKFS_TRY(listen_on(entry.endpoint()));
+  for (const auto& entry : found)
+    ZKFS_TRY(take(entry.endpoint(), net::listen_on(context_, entry.endpoint(), kBacklog)));
   return {};
 }
 
-Expected<void> ClientPort::listen_on(const Endpoint& endpoint) {
-  auto listener = std::make_unique<Listener>(context_);
-  tcp::acceptor& acceptor = listener->acceptor;
-  asio::error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  // A child process that held the socket would keep the port busy after this process.
-  if (!error) static_cast<void>(::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC));
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error && endpoint.address().is_v6()) {
-    acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
-  }
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(kBacklog, error);
-  if (error) {
-    const bool in_use = error == asio::error::address_in_use;
+Expected<void> ClientPort::take(const Endpoint& endpoint,
+                                std::expected<net::Acceptor, asio::error_code> acceptor) {
+  if (!acceptor) {
+    const bool in_use = acceptor.error() == asio::error::address_in_use;
     return std::unexpected(Problem{
         fmt::format("cannot listen on {}:{} (clientPort, clientPortAddress): {}; {}",
-                    endpoint.address().to_string(), endpoint.port(), error.message(),
+                    endpoint.address().to_string(), endpoint.port(), acceptor.error().message(),
                     in_use ? "stop the other process or change the port" : "correct the address")});
   }
-  listeners_.push_back(std::move(listener));
+  listeners_.push_back(std::make_unique<Listener>(context_, std::move(*acceptor)));
   accept(*listeners_.back());
   return {};
 }

@@ -23,6 +23,7 @@
 #include "ensemble/client_port/connection.h"
 #include "ensemble/client_port/hub.h"
 #include "ensemble/client_port/settings.h"
+#include "ensemble/net/listen.h"
 
 namespace zkfs::client_port {
 
@@ -64,13 +65,15 @@ class ClientPort final : public ConnectionOwner {
   using Endpoint = asio::ip::tcp::endpoint;
 
   struct Listener {
-    explicit Listener(asio::io_context& context) : acceptor(context), pause(context) {}
+    Listener(asio::io_context& context, net::Acceptor opened)
+        : acceptor(std::move(opened)), pause(context) {}
 
-    asio::ip::tcp::acceptor acceptor;
+    net::Acceptor acceptor;
     asio::steady_timer pause;  // after accept failed
   };
 
-  Expected<void> listen_on(const Endpoint& endpoint);
+  Expected<void> take(const Endpoint& endpoint,
+                      std::expected<net::Acceptor, asio::error_code> acceptor);
   void accept(Listener& listener);
   void accepted(asio::ip::tcp::socket socket);
   void sweep();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ensemble/peer/peer_listener.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -10,10 +8,10 @@
 #include <vector>
 
 #include <asio/error.hpp>
-#include <asio/ip/v6_only.hpp>
 #include <fmt/format.h>
 
 #include "ensemble/base/log.h"
+#include "ensemble/net/listen.h"
 #include "ensemble/peer/peer_address.h"
 
 namespace zkfs::peer {
@@ -23,24 +21,6 @@ using asio::ip::tcp;
 
 constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
 constexpr auto kWarnInterval = std::chrono::minutes(1);
-
-std::expected<tcp::acceptor, asio::error_code> listen_on(asio::io_context& context,
-                                                         const tcp::endpoint& endpoint) {
-  asio::error_code error;
-  tcp::acceptor acceptor(context);
-  acceptor.open(endpoint.protocol(), error);
-  if (error) return std::unexpected(error);
-  // A child process that held the socket would keep the port busy after this process.
-  static_cast<void>(::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC));
-  acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error && endpoint.address().is_v6()) {
-    acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error);
-  }
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
-  if (error) return std::unexpected(error);
-  return acceptor;
-}
 
 Problem cannot_listen(const PeerAddress& self,
                       const tcp::endpoint& endpoint,
@@ -90,7 +70,7 @@ Expected<void> Listener::open(const PeerAddress& self, bool all_addresses) {
     if (!endpoints) return std::unexpected(endpoints.error());
     Problem problem;
     for (const tcp::endpoint& endpoint : *endpoints) {
-      auto acceptor = listen_on(context_, endpoint);
+      auto acceptor = net::listen_on(context_, endpoint);
       if (acceptor) {
         acceptors_.push_back(std::move(*acceptor));
         continue;
@@ -107,13 +87,10 @@ Expected<void> Listener::open(const PeerAddress& self, bool all_addresses) {
 }
 
 Expected<void> Listener::open_all_addresses(const PeerAddress& self) {
-  const tcp::endpoint both(tcp::v6(), self.port);
-  const tcp::endpoint v4(tcp::v4(), self.port);
-  auto acceptor = listen_on(context_, both);
-  if (!acceptor && acceptor.error() != asio::error::address_in_use) {
-    acceptor = listen_on(context_, v4);  // a kernel without IPv6
+  auto acceptor = net::listen_on_all(context_, self.port);
+  if (!acceptor) {
+    return std::unexpected(cannot_listen(self, {tcp::v4(), self.port}, acceptor.error()));
   }
-  if (!acceptor) return std::unexpected(cannot_listen(self, v4, acceptor.error()));
   acceptors_.push_back(std::move(*acceptor));
   return {};
 }
