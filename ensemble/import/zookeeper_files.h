@@ -3,7 +3,7 @@
 // (reference/zookeeper.md 9.9):
 //   log.<hex zxid>               header {int 'ZKLG', int 2, long 0}, then records {long Adler-32,
 //                                buffer, byte 'B'}; a buffer is a TxnHeader, a txn and from 3.6 on
-//                                a digest. Zeros to the end: the file is laid out ahead.
+//                                a digest. Zeros to the end: the file is extended ahead.
 //   snapshot.<hex zxid>[.gz]     header {int 'ZKSN', int 2, long}, sessions, ACLs, znodes, a seal
 //                                {long Adler-32 of all before it, string "/"}; from 3.6 on a digest
 //                                and a seal, from 3.9 on the last zxid and a seal.

@@ -30,10 +30,9 @@ class File {
   virtual Expected<void> sync() = 0;
   virtual Expected<std::uint64_t> size() = 0;
   virtual Expected<void> truncate(std::uint64_t size) = 0;
-  // Reserves room to `size` and makes it read as zeros, without a later write to it changing
-  // metadata ("laid out": a flush then costs one disk write less, BASELINE.md section 2). The size
-  // becomes `size`. Not durable before sync().
-  virtual Expected<void> lay_out(std::uint64_t size) = 0;
+  // Reserves room to `size`, at least the present size, which becomes the size; what is new reads
+  // as zeros. Fails if there is no room. Not durable before sync().
+  virtual Expected<void> reserve(std::uint64_t size) = 0;
 };
 
 class Disk {

@@ -69,7 +69,7 @@ class ReadOnlyFile final : public File {
 
   Expected<void> truncate(std::uint64_t /*size*/) override { return refused("truncating"); }
 
-  Expected<void> lay_out(std::uint64_t /*size*/) override { return refused("laying out"); }
+  Expected<void> reserve(std::uint64_t /*size*/) override { return refused("reserving"); }
 
  private:
   [[nodiscard]] Expected<void> refused(std::string_view operation) const {

@@ -3,7 +3,7 @@
 // scanner can be fuzzed.
 //
 // A segment is one header of 512 bytes (a sector of its own: no append ever rewrites it), then
-// records, then zeros to the end of the file, which is laid out ahead. Numbers are little-endian.
+// records, then zeros to the end of the file, which is reserved ahead. Numbers are little-endian.
 //
 //   header    0  magic "ZKFSLOG1"
 //             8  u32 version 1, u32 0

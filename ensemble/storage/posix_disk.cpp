@@ -27,7 +27,6 @@ namespace {
 // What is in a data directory is whatever the znodes' ACLs protect: for its owner only.
 constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
-constexpr std::size_t kZerosBytes = 256 * 1024;
 
 std::string_view remedy(int error) {
   switch (error) {
@@ -146,27 +145,20 @@ class PosixFile final : public File {
     return failure(name_, fmt::format("truncating to {} bytes", size), errno);
   }
 
-  // fallocate for one contiguous extent and an early "no space"; zeros because a block that is only
-  // allocated is still "unwritten", and the first write to each changes that in the metadata
-  // (measured: txn_log.h).
-  Expected<void> lay_out(std::uint64_t size) override {
+  // For one contiguous extent and an early "no space". A filesystem that cannot reserve gets the
+  // size alone.
+  Expected<void> reserve(std::uint64_t size) override {
     const auto present = this->size();
     if (!present) return std::unexpected(present.error());
-    ZKFS_CHECK(size >= *present, "{}: laying out {} bytes of {}", name_, size, *present);
+    ZKFS_CHECK(size >= *present, "{}: reserving {} bytes of {}", name_, size, *present);
     if (size == *present) return {};
     const auto length = static_cast<off_t>(size - *present);
-    if (retried([&] { return ::fallocate(fd_.get(), 0, static_cast<off_t>(*present), length); }) !=
-            0 &&
-        errno != EOPNOTSUPP) {
-      return failure(name_, fmt::format("reserving {} bytes at offset {}", length, *present),
-                     errno);
+    if (retried([&] { return ::fallocate(fd_.get(), 0, static_cast<off_t>(*present), length); }) ==
+        0) {
+      return {};
     }
-    static const std::string zeros(kZerosBytes, '\0');
-    for (std::uint64_t at = *present; at < size; at += zeros.size()) {
-      ZKFS_TRY(write_at(
-          at, ByteView{zeros}.substr(0, std::min<std::uint64_t>(zeros.size(), size - at))));
-    }
-    return {};
+    if (errno == EOPNOTSUPP) return truncate(size);
+    return failure(name_, fmt::format("reserving {} bytes at offset {}", length, *present), errno);
   }
 
  private:

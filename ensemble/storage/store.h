@@ -37,7 +37,7 @@
 namespace zkfs::storage {
 
 struct StoreOptions {
-  // A log segment is laid out to this size and the next one begun when it is full (preAllocSize).
+  // A log segment has at most this size, and the next one is begun when it is full (preAllocSize).
   std::uint64_t segment_bytes = 64ULL * 1024 * 1024;
   // Snapshots kept by purge(), with the log they need (autopurge.snapRetainCount).
   std::uint32_t snapshots_retained = 3;

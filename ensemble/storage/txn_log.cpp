@@ -218,6 +218,7 @@ Expected<void> TxnLog::settle_newest(const SegmentScan& scan, std::vector<std::s
   }
   active_ = std::move(*file);
   position_ = scan.end;
+  written_ = scan.end;
   return {};
 }
 
@@ -255,37 +256,53 @@ Expected<void> TxnLog::append(std::span<const Entry> entries, Zxid committed) {
   }
   ZKFS_CHECK(buffer_.size() == bytes, "a batch of {} bytes was expected to have {}", buffer_.size(),
              bytes);
-  const std::uint64_t end = position_ + bytes;
-  if (end > segment.bytes) {
-    const std::uint64_t ahead = (end + kLayOutStepBytes - 1) / kLayOutStepBytes * kLayOutStepBytes;
-    const std::uint64_t target = std::max(end, std::min(ahead, segment_bytes_));
-    ZKFS_TRY(active_->lay_out(target));
-    segment.bytes = target;
-  }
-  ZKFS_TRY(active_->write_at(position_, buffer_));
-  ZKFS_TRY(active_->sync());
-  position_ = end;
+  ZKFS_TRY(write_at_end(bytes));
   last_ = entries.back().zxid;
   committed_ = std::max(committed_, std::min(committed, last_));
   return {};
 }
 
+// Writes buffer_, which holds `bytes`, after what is there.
+Expected<void> TxnLog::write_at_end(std::uint64_t bytes) {
+  Segment& segment = segments_.back();
+  const std::uint64_t end = position_ + bytes;
+  if (end > segment.bytes) {
+    const std::uint64_t ahead =
+        (end + kReserveStepBytes - 1) / kReserveStepBytes * kReserveStepBytes;
+    const std::uint64_t target = std::max(end, std::min(ahead, segment_bytes_));
+    ZKFS_TRY(active_->reserve(target));
+    segment.bytes = target;
+  }
+  if (end > written_) {
+    written_ = end;
+    if (bytes <= kSmallBatchBytes) {
+      written_ = std::min(end + kZeroStepBytes, segment.bytes);
+      buffer_.resize(written_ - position_, '\0');
+    }
+  }
+  ZKFS_TRY(active_->write_at(position_, buffer_));
+  ZKFS_TRY(active_->sync());
+  position_ = end;
+  return {};
+}
+
 Expected<void> TxnLog::begin_segment(Zxid first) {
   const Segment segment{{base_.generation, first, last_},
-                        std::min(segment_bytes_, kLayOutStepBytes)};
+                        std::min(segment_bytes_, kReserveStepBytes)};
   const std::string path = path_of(segment);
   // What is removed is synced, so a name is never there already; old bytes under new ones would
   // confuse the torn-tail rule.
   ZKFS_CHECK(!disk_.exists(path), "{} is to be begun but exists", path);
   auto file = disk_.create(path);
   if (!file) return std::unexpected(std::move(file).error());
-  ZKFS_TRY((*file)->lay_out(segment.bytes));
+  ZKFS_TRY((*file)->reserve(segment.bytes));
   ZKFS_TRY((*file)->write_at(0, encode_segment_header(segment.header)));
   ZKFS_TRY((*file)->sync());
   ZKFS_TRY(sync_data_dir(disk_));
   segments_.push_back(segment);
   active_ = std::move(*file);
   position_ = kSegmentHeaderBytes;
+  written_ = position_;
   return {};
 }
 
@@ -357,6 +374,7 @@ Expected<void> TxnLog::rewrite(const Cut& cut, std::uint64_t end) {
   ZKFS_TRY(sync_data_dir(disk_));
   active_ = std::move(*to);
   position_ = end;
+  written_ = end;
   segment.bytes = end;
   return {};
 }

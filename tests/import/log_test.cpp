@@ -210,7 +210,7 @@ TEST_F(ImportLog, ATornTailIsLeftOut) {
     ASSERT_TRUE(imported) << size << ": " << imported.error().text;
     EXPECT_EQ(imported->tree->last_applied(), Zxid{2});
     EXPECT_FALSE(imported->tree->find_path("/c"));
-    // A part of zeros cannot be told from what was laid out.
+    // A part of zeros cannot be told from the room after the last record.
     EXPECT_EQ(imported->remarks.size(), last.find_first_not_of('\0') < size ? 1U : 0U) << size;
   }
 }

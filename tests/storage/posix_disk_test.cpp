@@ -93,7 +93,7 @@ TEST_F(PosixDisk, FullDiskIsNamedWithTheRemedy) {
     auto file = full->create("f");
     ASSERT_TRUE(is_done(file));
     for (const auto& done :
-         {(*file)->write_at(0, std::string(1U << 20U, 'x')), (*file)->lay_out(1U << 20U)}) {
+         {(*file)->write_at(0, std::string(1U << 20U, 'x')), (*file)->reserve(1U << 20U)}) {
       EXPECT_FALSE(done);
       if (!done) {
         EXPECT_NE(done.error().text.find(root_ + "/f: "), std::string::npos) << done.error().text;
@@ -139,10 +139,10 @@ TEST_F(PosixDisk, WritesAndReadsAnywhere) {
   EXPECT_TRUE(is_done(file->sync()));
 }
 
-TEST_F(PosixDisk, LaidOutRoomReadsAsZerosAndKeepsWhatIsThere) {
+TEST_F(PosixDisk, ReservedRoomReadsAsZerosAndKeepsWhatIsThere) {
   auto file = disk()->create("f").value();
   ASSERT_TRUE(is_done(file->write_at(0, "abc")));
-  ASSERT_TRUE(is_done(file->lay_out(700'000)));
+  ASSERT_TRUE(is_done(file->reserve(700'000)));
   EXPECT_EQ(file->size().value(), 700'000U);
   std::string expected(700'000, '\0');
   expected.replace(0, 3, "abc");

@@ -66,7 +66,7 @@ TEST(SimDisk, UnsyncedSectorsAreKeptDroppedOrTornOneByOne) {
 TEST(SimDisk, UnsyncedGrowthMaySurviveOrNot) {
   const int grown = count([](SimDisk& disk, Random& random) {
     auto file = durable_file(disk, "f", "a");
-    EXPECT_TRUE(file->lay_out(2000));
+    EXPECT_TRUE(file->reserve(2000));
     disk.crash(random);
     const auto size = disk.content("f").size();
     EXPECT_TRUE(size == 1 || size == 2000);

@@ -103,6 +103,7 @@ struct SimDisk::Machine {
   std::uint64_t life = 0;  // grows at crash and restart; Files of an earlier life are dead
   bool locked = false;
   std::uint64_t changes = 0;
+  std::uint64_t bytes_written = 0;
   std::uint64_t stop_at = kNever;
   std::uint64_t syncs_left = kNever;
   std::uint64_t writes_left = kNever;
@@ -194,6 +195,7 @@ class SimDisk::SimFile final : public storage::File {
       return failure(path_, "write", "Input/output error");
     }
     put(offset, bytes);
+    machine_->bytes_written += bytes.size();
     return {};
   }
 
@@ -228,11 +230,11 @@ class SimDisk::SimFile final : public storage::File {
     return {};
   }
 
-  Expected<void> lay_out(std::uint64_t size) override {
-    if (!alive() || !machine_->admit()) return dead("lay_out");
-    ZKFS_CHECK(size >= inode_->now.size(), "{}: laying out {} of {}", path_, size,
+  Expected<void> reserve(std::uint64_t size) override {
+    if (!alive() || !machine_->admit()) return dead("reserve");
+    ZKFS_CHECK(size >= inode_->now.size(), "{}: reserving {} of {}", path_, size,
                inode_->now.size());
-    if (!machine_->has_room(*inode_, size)) return no_space("lay_out");
+    if (!machine_->has_room(*inode_, size)) return no_space("reserve");
     inode_->now.resize(size, '\0');
     return {};
   }
@@ -415,6 +417,10 @@ void SimDisk::put(const std::string& path, ByteView bytes) {
 
 std::uint64_t SimDisk::changes() const {
   return machine_->changes;
+}
+
+std::uint64_t SimDisk::bytes_written() const {
+  return machine_->bytes_written;
 }
 
 bool SimDisk::stopped() const {

@@ -7,7 +7,7 @@
 //   - File contents. Since the last sync() of a file each 512-byte sector that was written is
 //     independently kept, dropped (its bytes as of the last sync, zeros beyond the former end), or
 //     torn (old and new bytes on either side of some point within it). A size that changed is the
-//     old one or the new one; growing by lay_out counts as writing zeros.
+//     old one or the new one; growing by reserve counts as writing zeros.
 //   - Names. Operations on a directory (create, rename, remove, make_directory) since its last
 //     sync_directory survive as a prefix of their order, of any length. A file is lost with its
 //     last name. Syncing a file does not make its name durable.
@@ -17,7 +17,7 @@
 //
 // restart() is the death of the process alone: nothing is lost, nothing becomes durable, the lock
 //   is released.
-// stop_after(n): the machine stops n changes from now (write, sync, lay_out, truncate, create,
+// stop_after(n): the machine stops n changes from now (write, sync, reserve, truncate, create,
 //   rename, remove, make and sync directory). The one after them and all other calls fail and do
 //   nothing until crash() or restart(). So a crash can fall between any two steps inside storage.
 //   never_stop() takes it back.
@@ -26,7 +26,7 @@
 //   by half. After a sync of a file that fails, what it should have made durable is still read, but
 //   counts as clean (as in Linux's page cache): no later sync makes it durable, only writing it
 //   anew.
-// set_space(bytes): room for the contents of all files; a write or lay_out beyond it fails with
+// set_space(bytes): room for the contents of all files; a write or reserve beyond it fails with
 //   "No space left on device".
 // corrupt(path, offset): one byte changes for good, in what is durable too.
 //
@@ -86,6 +86,7 @@ class SimDisk final : public storage::Disk {
 
   // Changes carried out so far, counted as for stop_after.
   [[nodiscard]] std::uint64_t changes() const;
+  [[nodiscard]] std::uint64_t bytes_written() const;
   // True from the moment stop_after struck until crash() or restart().
   [[nodiscard]] bool stopped() const;
   // Bytes in all files.
