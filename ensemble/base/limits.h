@@ -58,6 +58,9 @@ inline constexpr std::size_t kClientOutputBytesMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kClientOutputKept = 16 * 1024;
 // Frames of reads that wait for the writes before them.
 inline constexpr std::size_t kClientUnstartedBytesMax = 1024 * 1024;
+// Such reads before a write that is handed to the ensemble: they are answered before it is applied,
+// whether the client reads or not.
+inline constexpr std::size_t kClientReadsBeforeWriteMax = 64;
 
 // Changes waiting to be replayed as inotify events; beyond it they merge per path, then the oldest
 // go and are counted.

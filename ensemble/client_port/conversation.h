@@ -194,6 +194,7 @@ class Conversation {
   std::vector<Pending> queue_;  // from head_ on, in the order of the requests
   std::size_t head_ = 0;
   std::uint64_t first_sequence_ = 0;  // of the one at head_
+  std::uint64_t submitted_end_ = 0;   // after the last write that was handed to the ensemble
   std::size_t unstarted_bytes_ = 0;
   std::size_t unstarted_reads_ = 0;
   std::size_t held_writes_ = 0;

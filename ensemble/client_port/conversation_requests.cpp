@@ -128,21 +128,30 @@ void Conversation::submit(std::uint64_t sequence,
                           const server::Identity& identity,
                           server::Operation operation) {
   const SessionId session = local_ ? hub_.gateway() : session_;
+  submitted_end_ = sequence + 1;
   const auto ticket = hub_.door().submit(
       session, identity, std::move(operation),
       [this, sequence](const tree::Outcome& outcome) { decided(sequence, outcome); });
   if (Pending* pending = find(sequence)) pending->ticket = ticket;
 }
 
+// What waits in front is stalled if it is a read: the client does not read what it is sent.
 bool Conversation::holds_writes() const {
-  return held_writes_ != 0 || (syncs_ != 0 && unstarted_reads_ != 0);
+  const bool stalled = queued() != 0 && queue_[head_].stage == Pending::Stage::kUnstarted;
+  return held_writes_ != 0 || stalled || (syncs_ != 0 && unstarted_reads_ != 0) ||
+         unstarted_reads_ > limits::kClientReadsBeforeWriteMax;
 }
 
-// From the front, which is one of them, up to the next sync.
+// From the front, which is one of them, up to the next sync, or as many reads as may be between.
 void Conversation::start_writes() {
+  std::size_t reads = 0;
   for (auto sequence = first_sequence_; Pending* pending = find(sequence); ++sequence) {
     if (pending->op == OpCode::kSync && pending->stage == Pending::Stage::kWaiting) return;
-    if (pending->stage != Pending::Stage::kUnstarted || is_read(pending->op)) continue;
+    if (pending->stage != Pending::Stage::kUnstarted) continue;
+    if (is_read(pending->op)) {
+      if (++reads > limits::kClientReadsBeforeWriteMax) return;
+      continue;
+    }
     pending->stage = Pending::Stage::kWaiting;
     --held_writes_;
     const std::string payload = std::exchange(pending->bytes, {});
@@ -214,6 +223,7 @@ void Conversation::close_session(const RequestHeader& header) {
 }
 
 void Conversation::submit_close(std::uint64_t sequence) {
+  submitted_end_ = sequence + 1;
   hub_.door().close_session(session_, [this, sequence](const tree::Outcome& outcome) {
     if (outcome.error != Error::kOk) return end();
     answer(sequence, outcome.zxid,
@@ -302,8 +312,9 @@ void Conversation::advance() {
         start_writes();
         break;
       }
-      // Each may have a reply a thousand times its size: see drained().
-      if (output_.size() > limits::kClientOutputWantedMax) break;
+      // Each may have a reply a thousand times its size: see drained(). But what is before a write
+      // that is under way must be read before that is applied, which may be at once.
+      if (output_.size() > limits::kClientOutputWantedMax && first_sequence_ >= submitted_end_) break;
     }
     Pending pending = std::move(queue_[head_]);
     ++head_;

@@ -101,7 +101,8 @@ class Answer {
   // Events first, then the reply (reference/zookeeper.md 4.4). What a client may not read it is not
   // told of; that its watch is gone then is as if it had fired unheard.
   void operator()(const SetWatchesBody& body) {
-    const Zxid seen{static_cast<std::uint64_t>(body.relative_zxid)};
+    // A client that has seen nothing may say -1.
+    const Zxid seen{static_cast<std::uint64_t>(std::max<std::int64_t>(body.relative_zxid, 0))};
     for (const auto path : body.data) {
       const auto znode = tree_.find_path(path);
       if (!znode) {

@@ -61,6 +61,8 @@ void RequestTable::attach_session(SessionId id,
 void RequestTable::detach_session(SessionId id) {
   const auto it = sessions_.find(id);
   if (it == sessions_.end()) return;
+  // Its client's last sign of life counts, though the client is gone.
+  if (it->second.of_client && !it->second.attaching && it->second.touched) left_touched_.insert(id);
   for (const Xid xid : it->second.waiting) {
     const auto ticket = tickets_.find({id, xid});
     pending_.erase(ticket->second);
@@ -85,7 +87,8 @@ void RequestTable::touch(SessionId id) {
 }
 
 std::vector<SessionId> RequestTable::take_touched() {
-  std::vector<SessionId> result;
+  const auto left = std::exchange(left_touched_, {});
+  std::vector<SessionId> result(left.begin(), left.end());
   for (auto& [id, local] : sessions_) {
     if (local.attaching || (local.of_client && !std::exchange(local.touched, false))) continue;
     result.push_back(id);

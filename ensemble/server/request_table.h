@@ -65,7 +65,8 @@ class RequestTable {
     return it != sessions_.end() && !it->second.of_client;
   }
 
-  // Those that live: of the server's own all, of clients those touched since the last call.
+  // Those that live: of the server's own all, of clients those touched since the last call, also
+  // those that have been detached since.
   [[nodiscard]] std::vector<SessionId> take_touched();
 
   // Takes a request in; `session` must be local. Returns its ticket.
@@ -126,6 +127,7 @@ class RequestTable {
   Due finish(PendingMap::iterator it, tree::Outcome outcome);
 
   std::map<SessionId, Local> sessions_;
+  std::set<SessionId> left_touched_;  // of clients that have gone since the last report
   PendingMap pending_;
   std::map<std::pair<SessionId, Xid>, std::uint64_t> tickets_;
   std::deque<std::uint64_t> unsent_;

@@ -56,6 +56,52 @@ TEST_F(Order, NoReadSeesALaterWriteOfItsOwnSession) {
   EXPECT_EQ(seen, "012345678");
 }
 
+// What is put out at once is bounded, yet the read must not wait until the write has been applied.
+TEST_F(Order, NoReadSeesALaterWriteHoweverLargeTheReadsBeforeItAre) {
+  Client& it = connected();
+  ask(it, create_request(2, "/large", 0, std::string(500'000, 'x')));
+  ask(it, create_request(3, "/s", 0, "old"));
+  it.replies();
+  for (const bool reads : {true, false}) {
+    reads ? it.read_again() : it.stop_reading();
+    it.say(set_request(1, "/s", "before"));
+    for (int i = 0; i < 5; ++i) it.say(get_request(2 + i, "/large"));
+    it.say(get_request(7, "/s"));
+    it.say(set_request(8, "/s", "after"));
+    run();
+    it.read_again();
+    run();
+    const auto replies = it.replies();
+    ASSERT_EQ(replies.size(), 8U);
+    EXPECT_EQ(data_of(replies[6]), "before");
+  }
+}
+
+// The client reads too little: reads are stalled when the write comes.
+TEST_F(Order, AStalledReadDoesNotSeeAWriteThatComesThen) {
+  Client& it = connected();
+  ask(it, create_request(2, "/large", 0, std::string(500'000, 'x')));
+  ask(it, create_request(3, "/s", 0, "old"));
+  it.replies();
+  it.stop_reading();
+  it.say(set_request(1, "/s", "before"));
+  for (int i = 0; i < 5; ++i) it.say(get_request(2 + i, "/large"));
+  it.say(get_request(7, "/s"));
+  run();
+  // It takes some, not all.
+  std::string taken = it.conversation().output().substr(0, 900'000);
+  it.conversation().output().erase(0, taken.size());
+  it.say(set_request(8, "/s", "after"));
+  EXPECT_EQ(it.unsaid(), 0U);
+  run();
+  it.conversation().output().insert(0, taken);
+  it.read_again();
+  run();
+  const auto replies = it.replies();
+  ASSERT_EQ(replies.size(), 8U);
+  EXPECT_EQ(data_of(replies[6]), "before");
+}
+
 TEST_F(Order, AReadBehindASyncDoesNotSeeTheWriteBehindIt) {
   Client& it = connected();
   ask(it, create_request(1, "/a", 0, "old"));

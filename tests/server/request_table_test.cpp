@@ -81,6 +81,15 @@ TEST_F(ClientsSession, IsReportedOnceForEachTimeItsClientGaveASignOfLife) {
   EXPECT_TRUE(table_.take_touched().empty());
 }
 
+TEST_F(ClientsSession, ASignOfLifeCountsEvenIfItsClientIsGoneBeforeTheReport) {
+  open();
+  EXPECT_EQ(table_.take_touched(), std::vector{kSession});
+  table_.touch(kSession);
+  table_.detach_session(kSession);
+  EXPECT_EQ(table_.take_touched(), std::vector{kSession});
+  EXPECT_TRUE(table_.take_touched().empty());
+}
+
 TEST_F(ClientsSession, IsNotReportedWhileItIsBeingAttached) {
   attach();
   table_.touch(kSession);
