@@ -11,6 +11,13 @@
 
 namespace zkfs::mount {
 
+namespace {
+
+// No znode has it.
+constexpr std::int32_t kNeverVersion = -2;
+
+}  // namespace
+
 Filesystem::Filesystem(Parts parts) : parts_(std::move(parts)), idle_timer_(parts_.context) {}
 
 Filesystem::~Filesystem() {
@@ -194,7 +201,11 @@ void Filesystem::submit_any(Reply reply, server::Operation operation, Done done,
   MountSession& session = owner ? *owner : parts_.session;
   const auto ticket = std::make_shared<std::uint64_t>(0);
   const Parking::Id id = parts_.parking.park(
-      std::move(reply), [&session, owner, ticket](Parking::Why) { session.forget(*ticket); });
+      std::move(reply), [this, alive = alive_, &session, owner, ticket](Parking::Why) {
+        session.forget(*ticket);
+        // An open file that will not be: what was sent in its name goes with the session.
+        if (owner && *alive) parts_.owners.end_of_file(owner);
+      });
   *ticket = session.submit(
       std::move(identity), std::move(operation),
       [this, alive = alive_, id, done = std::move(done)](const Outcome& outcome) mutable {
@@ -263,7 +274,10 @@ void Filesystem::follow(Ino from, Ino to) {
     OpenFile* file = files_.find(handle);
     if (file == nullptr || file->ino != from) continue;
     file->ino = to;
-    if (const auto znode = tree().find(to)) file->version = znode->stat.version;
+    const auto znode = tree().find(to);
+    // Another may have written to it between this open and the rename.
+    const bool same = znode && znode->data.view() == file->snapshot.view();
+    file->version = same ? znode->stat.version : kNeverVersion;
   }
 }
 

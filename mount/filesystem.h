@@ -215,6 +215,11 @@ class Filesystem {
   void commit_own(Reply reply, NodeId own, Again again);
   void finish_lookup(Reply reply, const Place& place);
   struct stat attributes_for(NodeId node, const Reply& reply, std::optional<Handle> handle);
+  void show_own_writes(const Reply& reply,
+                       const tree::Znode& znode,
+                       NodeId node,
+                       OpenFile& reader);
+  void begin_reading(const tree::Znode& znode, NodeId node, const Reply& reply);
   void add_uncommitted_size(struct stat& attr, NodeId node, pid_t caller);
 
   // --- waiting ---
@@ -267,6 +272,9 @@ class Filesystem {
   void lock_file(Reply reply, Handle handle, Locks::Who who, Locks::What what);
   void read_anew(OpenFile& file);
   void commit_and_unlock(Reply reply, Handle handle, const Locks::Who& who);
+  void unlock_file(Reply reply, Handle handle, Locks::Who who, tree::LockRange range);
+  static Ino lock_number(const OpenFile& file);
+  void release_asked(const OpenFile& file);
   void release_locks(const OpenFile& file, const fuse_file_info& info);
 
   // --- handover ---

@@ -233,7 +233,7 @@ void Filesystem::note_error(const OpenFile& file, int error, Zxid zxid) {
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::system_clock::now().time_since_epoch());
   ZKFS_LOG_WARN(mount, "commit failed ino={} errno={} zxid={}", file.ino, error, zxid);
-  if (file.ino) {
+  if (file.ino && tree().find(file.ino)) {
     errors_[file.ino] = fmt::format("errno={} zxid={} time={}", error, zxid, now.count());
   }
 }

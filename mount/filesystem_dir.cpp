@@ -234,17 +234,24 @@ void Filesystem::make_node(
   base.kind = request.kind;
   base.data = std::move(request.data);
   const std::size_t index = creation.make_parent_directory ? 1 : 0;
+  const tree::NodeKind kind = base.kind;
   change(
       std::move(reply), with_parent_made(creation, {std::move(base)}),
-      [this, creation, index](Reply answered, const Outcome& outcome) {
+      [this, creation, index, kind](Reply answered, const Outcome& outcome) {
         const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
-        const auto znode = tree().find(made.ino);
-        // Made, and removed again by another before we could answer.
-        if (!znode) return answered.error(ENOENT);
-        const NodeId node = natural_node(*znode);
-        if (znode->is_directory()) data_is_absent_for(made.ino, answered.pid());
-        answered.entry(enter(*znode, node));
-        announce_name(creation, node, znode->name);
+        // As what it was made: another may have removed or replaced it before we could answer.
+        const NodeId node = kind == tree::NodeKind::kDirectory ? directory_node(made.ino)
+                            : kind == tree::NodeKind::kSymlink ? link_node(made.ino)
+                                                               : file_node(made.ino);
+        const auto znode = znode_of(node);
+        if (znode && face_of(node) == Face::kDirectory) {
+          data_is_absent_for(made.ino, answered.pid());
+        }
+        fuse_entry_param param{};
+        param.ino = parts_.inodes.looked_up(node);
+        param.attr = znode ? attributes(*znode, node) : gone_attributes(node);
+        answered.entry(param);
+        announce_name(creation, node, made.name);
       },
       std::move(*owner));
 }

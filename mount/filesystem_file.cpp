@@ -70,7 +70,10 @@ Filesystem::Handle Filesystem::add_file(OpenFile file, NodeId node, fuse_file_in
   file.node = node;
   info.direct_io = 1;  // no page cache: torn and empty reads otherwise (fuse.md 3.2)
   info.keep_cache = 0;
-  info.noflush = file.writable() ? 0 : 1;
+  // A close of any file of a process gives its fcntl locks free; mostly there are none.
+  const bool locker = file.ino && parts_.locks.asked_of(file.ino) &&
+                      parts_.locks.asked_by_process(file.ino, thread_group_of(file.opener));
+  info.noflush = file.writable() || locker ? 0 : 1;
   info.fh = files_.add(std::move(file));
   files_of_node_.emplace(node, info.fh);
   return info.fh;
@@ -116,8 +119,24 @@ void Filesystem::open_now(Reply reply, NodeId node, fuse_file_info info) {
   if (!znode) return reply.error(ESTALE);
   OpenFile file = open_znode(reply, *znode, info);
   file.attr = attributes(*znode, file_node(znode->ino));
+  if (!file.writable()) show_own_writes(reply, *znode, node, file);
   add_file(std::move(file), node, info);
   reply.open(info);
+}
+
+// A process sees its own writes at once, through any descriptor (contract section 2).
+void Filesystem::show_own_writes(const Reply& reply,
+                                 const tree::Znode& znode,
+                                 NodeId node,
+                                 OpenFile& reader) {
+  const auto [first, last] = files_of_node_.equal_range(node);
+  for (auto it = first; it != last; ++it) {
+    OpenFile* file = files_.find(it->second);
+    if (file == nullptr || !file->dirty() || !is_opener(reply, *file)) continue;
+    reader.snapshot = file->mode == WriteMode::kAppend
+                          ? Blob(std::string(znode.data.view()) + file->staged)
+                          : Blob(file->value());
+  }
 }
 
 void Filesystem::open_control(Reply reply, NodeId node, fuse_file_info info) {
@@ -229,7 +248,8 @@ void Filesystem::create_data(Reply reply, Ino directory, fuse_file_info info) {
   data_absent_for_.erase(directory);
   const NodeId node = file_node(directory);
   OpenFile file = open_znode(reply, *znode, info);
-  file.mode = WriteMode::kReplace;
+  const bool builds_on = file.mode == WriteMode::kAppend || file.mode == WriteMode::kCompareAndSet;
+  if ((info.flags & O_EXCL) != 0 || !builds_on) file.mode = WriteMode::kReplace;
   file.attr = attributes(*znode, node);
   add_file(std::move(file), node, info);
   reply.create(enter(*znode, node), info);
@@ -250,22 +270,27 @@ void Filesystem::create_now(Reply reply, Creation creation, fuse_file_info info)
       [this, creation = std::move(creation), info, index, exclusive](
           Reply answered, const Outcome& outcome) mutable {
         const Outcome& made = outcome.operations.empty() ? outcome : outcome.operations[index];
-        const auto znode = outcome.error == Error::kOk ? tree().find(made.ino) : std::nullopt;
-        if (!znode) {
+        if (outcome.error != Error::kOk) {
           end_owner(creation);
-          return answered.error(outcome.error == Error::kOk ? ESTALE : errno_of(outcome.error));
+          return answered.error(errno_of(outcome.error));
         }
-        const NodeId node = file_node(znode->ino);
-        OpenFile file = open_znode(answered, *znode, info);
+        // It was made, even if another has removed it again by now: an error would have the kernel
+        // make it once more.
+        const NodeId node = file_node(made.ino);
+        const auto znode = znode_of(node);
+        OpenFile file = znode ? open_znode(answered, *znode, info) : make_file(answered, info);
+        file.ino = made.ino;
         if (exclusive) file.mode = WriteMode::kReplace;
         file.truncation_pending = false;
-        file.attr = attributes(*znode, node);
+        file.attr = znode ? attributes(*znode, node) : gone_attributes(node);
         file.owner = creation.owner;
         file.ends_owner = creation.marker.owner == Marker::Owner::kFile;
         add_file(std::move(file), node, info);
-        const std::string name(znode->name);
-        answered.create(enter(*znode, node), info);
-        announce_name(creation, node, name);
+        fuse_entry_param param{};
+        param.ino = parts_.inodes.looked_up(node);
+        param.attr = znode ? attributes(*znode, node) : gone_attributes(node);
+        answered.create(param, info);
+        announce_name(creation, node, made.name.empty() ? creation.name : made.name);
       },
       owner);
 }
@@ -310,7 +335,8 @@ void Filesystem::read_on(OpenFile& file, std::size_t at) {
   const bool onwards = at >= file.size() && file.was_told_end;
   if (!anew && !onwards) return;
   const auto znode = tree().find(file.ino);
-  if (!znode) return;
+  // Gone, or a link that was renamed over the file.
+  if (!znode || !has_face(*znode, Face::kFile)) return;
   if (!anew && !znode->data.view().starts_with(file.snapshot.view())) return;
   file.snapshot = znode->data;
   file.version = znode->stat.version;
@@ -322,6 +348,7 @@ void Filesystem::read(Reply reply, Handle handle, std::size_t size, off_t offset
   if (file == nullptr) return reply.error(EBADF);
   const auto at = static_cast<std::size_t>(offset);
   if (file->mode == WriteMode::kNone) read_on(*file, at);
+  file->begun = true;
   const std::string_view value = file->value();
   const auto from = std::min(at, value.size());
   file->was_told_end = from == value.size();
@@ -429,16 +456,18 @@ bool Filesystem::flush_commits(const Reply& reply, OpenFile& file, std::uint64_t
 
 void Filesystem::flush(Reply reply, const fuse_file_info& info) {
   OpenFile* file = files_.find(info.fh);
-  if (file == nullptr || !file->writable() || file->mode == WriteMode::kControl) return reply.ok();
+  if (file == nullptr || file->mode == WriteMode::kControl) return reply.ok();
   // A close: it gives the process's fcntl locks on the file free, and may be a commit as well; both
   // are on their way in this order.
-  const Locks::Who process{file->ino, tree::LockSpace::kPosix, info.lock_owner, 0};
-  if (file->ino && parts_.locks.asked(process)) {
-    if (file->failed != 0 || !file->needs_commit()) {
-      return parts_.locks.unlock_all(std::move(reply), process);
+  const Locks::Who process{lock_number(*file), tree::LockSpace::kPosix, info.lock_owner, 0};
+  if (process.ino && parts_.locks.asked(process)) {
+    if (file->failed == 0 && file->needs_commit()) {
+      return commit_and_unlock(std::move(reply), info.fh, process);
     }
-    return commit_and_unlock(std::move(reply), info.fh, process);
+    if (file->failed == 0) return parts_.locks.unlock_all(std::move(reply), process);
+    parts_.locks.release(process);
   }
+  if (!file->writable()) return reply.ok();
   if (file->failed != 0) return reply.error(file->failed);
   if (!flush_commits(reply, *file, info.lock_owner)) return reply.ok();
   if (!parts_.door.in_quorum()) {

@@ -44,9 +44,7 @@ void Filesystem::flock(Reply reply, const fuse_file_info& info, int operation) {
                  .owner = info.lock_owner,
                  .process = thread_group_of(reply.pid())};
   if ((operation & LOCK_UN) != 0) {
-    who.ino = file->ino;
-    file->locked_in = {};
-    return parts_.locks.unlock(std::move(reply), who, {});
+    return unlock_file(std::move(reply), info.fh, who, {});
   }
   Locks::What what;
   what.mode = (operation & LOCK_EX) != 0 ? tree::LockMode::kExclusive : tree::LockMode::kShared;
@@ -63,9 +61,7 @@ void Filesystem::setlk(Reply reply,
   Locks::Who who{
       .ino = {}, .space = tree::LockSpace::kPosix, .owner = info.lock_owner, .process = lock.l_pid};
   if (lock.l_type == F_UNLCK) {
-    who.ino = file->ino;
-    if (lock.l_start == 0 && lock.l_len == 0) file->locked_in = {};
-    return parts_.locks.unlock(std::move(reply), who, range_of(lock));
+    return unlock_file(std::move(reply), info.fh, who, range_of(lock));
   }
   lock_file(std::move(reply), info.fh, who, what_of(lock, wait));
 }
@@ -91,6 +87,8 @@ void Filesystem::lock_file(Reply reply, Handle handle, Locks::Who who, Locks::Wh
   }
   who.ino = file->ino ? file->ino : resolve(file->node);
   if (!who.ino) return reply.error(ESTALE);
+  if (file->lock_ino && file->lock_ino != who.ino) release_asked(*file);
+  file->lock_ino = who.ino;
   if (who.space == tree::LockSpace::kFlock) {
     file->flock_owner = who.owner;
   } else {
@@ -106,31 +104,56 @@ void Filesystem::lock_file(Reply reply, Handle handle, Locks::Who who, Locks::Wh
   });
 }
 
-// flock's belong to the open file. fcntl's belong to a process and go with any of its closes, which
-// FLUSH tells of, but not for files open for reading only (they are opened without FLUSH), and OFD
-// locks, which belong to the open file as well.
-void Filesystem::release_locks(const OpenFile& file, const fuse_file_info& info) {
-  if (!file.ino) return;
-  if (info.flock_release != 0) {
-    parts_.locks.release({file.ino, tree::LockSpace::kFlock, info.lock_owner, 0});
+// What was written under the lock goes first, as at close: the next holder sees it.
+void Filesystem::unlock_file(Reply reply, Handle handle, Locks::Who who, tree::LockRange range) {
+  OpenFile& file = *files_.find(handle);
+  who.ino = lock_number(file);
+  if (!file.locked_in || (!file.needs_commit() && !file.committing)) {
+    if (range == tree::LockRange{}) file.locked_in = {};
+    return parts_.locks.unlock(std::move(reply), who, range);
   }
+  const Parking::Id id = parts_.parking.park(std::move(reply), {}, commit_terms());
+  commit(handle, [this, id, handle, who, range](int error) {
+    OpenFile* locked = files_.find(handle);
+    if (locked != nullptr && range == tree::LockRange{}) locked->locked_in = {};
+    // Whatever became of it, and even if nobody waits any more.
+    parts_.locks.unlock(parts_.parking.take(id), who, range, error);
+  });
+}
+
+// A lock stays on its number when the file is renamed over another, whose number `ino` is then.
+Ino Filesystem::lock_number(const OpenFile& file) {
+  return file.lock_ino ? file.lock_ino : file.ino;
+}
+
+void Filesystem::release_asked(const OpenFile& file) {
   if (file.flock_owner) {
-    parts_.locks.release({file.ino, tree::LockSpace::kFlock, *file.flock_owner, 0});
+    parts_.locks.release({file.lock_ino, tree::LockSpace::kFlock, *file.flock_owner, 0});
   }
   for (const std::uint64_t owner : file.fcntl_owners) {
-    parts_.locks.release({file.ino, tree::LockSpace::kPosix, owner, 0});
+    parts_.locks.release({file.lock_ino, tree::LockSpace::kPosix, owner, 0});
   }
-  if (!file.writable() && file.opener != 0) {
-    parts_.locks.release_of_process(file.ino, file.opener);
+}
+
+// flock's belong to the open file. fcntl's belong to a process and go with any of its closes, which
+// FLUSH tells of; and with the last close of what they were asked through: OFD locks belong to the
+// open file as well, and what was opened for reading only may have no FLUSH.
+void Filesystem::release_locks(const OpenFile& file, const fuse_file_info& info) {
+  const Ino ino = lock_number(file);
+  if (!ino) return;
+  if (info.flock_release != 0) {
+    parts_.locks.release({ino, tree::LockSpace::kFlock, info.lock_owner, 0});
   }
+  release_asked(file);
 }
 
 // Whoever has got a lock sees what the holder before him wrote, also through a descriptor that he
 // opened earlier: read, change, write under a lock must work.
 void Filesystem::read_anew(OpenFile& file) {
   const auto znode = tree().find(file.ino);
+  if (!znode || !has_face(*znode, Face::kFile)) return;
   // What replaces the whole value does not build on an older one.
-  if (!znode || file.mode == WriteMode::kReplace || file.needs_commit() || file.committing) return;
+  if (file.mode == WriteMode::kReplace || file.needs_commit() || file.committing) return;
   file.snapshot = znode->data;
   file.version = znode->stat.version;
   file.loaded = false;
@@ -142,7 +165,7 @@ void Filesystem::session_lost(SessionId session) {
     if (file == nullptr || file->locked_in != session) continue;
     file->fenced = true;
     // Written under a lock that another may hold by now: it is not stored, and close tells.
-    if (file->dirty()) file->failed = EIO;
+    if (file->needs_commit()) file->failed = EIO;
   }
 }
 
@@ -153,7 +176,7 @@ void Filesystem::ioctl(Reply reply, Handle handle, unsigned request) {
   if (file->fenced) {
     answer.state = LockState::kLost;
   } else if (file->locked_in) {
-    for (const tree::LockView& lock : tree().locks_of(file->ino)) {
+    for (const tree::LockView& lock : tree().locks_of(lock_number(*file))) {
       const bool own = lock.space == tree::LockSpace::kFlock
                            ? file->flock_owner == lock.owner
                            : std::find(file->fcntl_owners.begin(), file->fcntl_owners.end(),

@@ -150,6 +150,22 @@ void Filesystem::add_uncommitted_size(struct stat& attr, NodeId node, pid_t call
   }
 }
 
+// Programs believe fstat and read as many bytes as it says. So who has opened the file and read
+// nothing yet reads the value whose size he is told: otherwise one that was replaced by a shorter
+// one meanwhile would end in the middle. (fstat does not say which descriptor it is about.)
+void Filesystem::begin_reading(const tree::Znode& znode, NodeId node, const Reply& reply) {
+  if (!has_face(znode, Face::kFile)) return;
+  const auto [first, last] = files_of_node_.equal_range(node);
+  for (auto it = first; it != last; ++it) {
+    OpenFile* file = files_.find(it->second);
+    if (file == nullptr || file->mode != WriteMode::kNone || file->begun) continue;
+    if (!is_opener(reply, *file)) continue;
+    file->snapshot = znode.data;
+    file->version = znode.stat.version;
+    show_own_writes(reply, znode, node, *file);
+  }
+}
+
 struct stat Filesystem::attributes_for(NodeId node,
                                        const Reply& reply,
                                        std::optional<Handle> handle) {
@@ -169,6 +185,7 @@ struct stat Filesystem::attributes_for(NodeId node,
     return gone_attributes(node);
   }
   if (!files_of_node_.contains(node)) return attr;
+  begin_reading(*znode, node, reply);
   add_uncommitted_size(attr, node, reply.pid());
   if (const OpenFile* file = handle ? files_.find(*handle) : nullptr;
       file != nullptr && file->dirty()) {

@@ -244,6 +244,7 @@ void Filesystem::save(const OpenFile& file, handover::File& out) const {
   out.set_ends_owner(file.ends_owner);
   out.set_locked_in(file.locked_in.value);
   out.set_fenced(file.fenced);
+  out.set_lock_ino(file.lock_ino.value);
   out.set_has_flock_owner(file.flock_owner.has_value());
   out.set_flock_owner(file.flock_owner.value_or(0));
   for (const std::uint64_t owner : file.fcntl_owners) out.add_fcntl_owners(owner);
@@ -274,6 +275,7 @@ OpenFile Filesystem::restore(const handover::File& in) const {
                        .tv_nsec = in.attr_mtime_ms() % 1000 * 1'000'000};
   file.attr.st_ctim = file.attr.st_atim = file.attr.st_mtim;
   file.snapshot = Blob(in.snapshot());
+  file.begun = true;
   file.version = in.version();
   file.staged = in.staged();
   file.loaded = in.loaded();
@@ -290,6 +292,7 @@ OpenFile Filesystem::restore(const handover::File& in) const {
   file.ends_owner = in.ends_owner() && file.owner;
   file.locked_in = SessionId{in.locked_in()};
   file.fenced = in.fenced();
+  file.lock_ino = Ino{in.lock_ino()};
   if (in.has_flock_owner()) file.flock_owner = in.flock_owner();
   file.fcntl_owners.assign(in.fcntl_owners().begin(), in.fcntl_owners().end());
   file.opener_flushes = in.opener_flushes();

@@ -93,7 +93,7 @@ bool Locks::take_over(Reply& reply, const Who& who, const What& what, Granted& g
   if (!place) {
     ask(request);
   } else if (!place->waiting) {
-    grant(request, door_.tree());
+    grant(request);
   }
   return true;
 }
@@ -121,7 +121,7 @@ void Locks::answered(std::uint64_t request, const tree::Outcome& outcome) {
   const auto it = waiting_.find(request);
   if (it == waiting_.end()) return;  // granted by the feed before the answer came
   Waiting& waiting = it->second;
-  if (outcome.error == Error::kOk) return grant(request, door_.tree());
+  if (outcome.error == Error::kOk) return grant(request);
   if (outcome.error == Error::kLockQueued) {
     waiting.queued = true;
     waiting.session = session_.id();
@@ -130,7 +130,7 @@ void Locks::answered(std::uint64_t request, const tree::Outcome& outcome) {
     if (!place) {
       if (!waiting.cancelled) ask(request);
     } else if (!place->waiting) {
-      grant(request, door_.tree());
+      grant(request);
     }
     return;
   }
@@ -142,13 +142,19 @@ void Locks::answered(std::uint64_t request, const tree::Outcome& outcome) {
   reply.error(outcome.error == Error::kQuotaExceeded ? ENOLCK : errno_of(outcome.error));
 }
 
-void Locks::grant(std::uint64_t request, const tree::DataTree& tree) {
+void Locks::grant(std::uint64_t request) {
   const auto it = waiting_.find(request);
   if (it == waiting_.end()) return;
   // Only what the tree says now is held: the session it was granted to may be gone by the time the
   // news is here.
   const SessionId session = session_.id();
-  const auto held = tree.lock_of_request(it->second.who.ino, session, request);
+  if (!door_.in_quorum()) {
+    // News of the past: the next txn may be the end of the session. quorum_found() looks again.
+    it->second.queued = true;
+    it->second.session = session;
+    return;
+  }
+  const auto held = door_.tree().lock_of_request(it->second.who.ino, session, request);
   if (!held || held->waiting) {
     if (!held && !it->second.cancelled) ask(request);
     return;
@@ -191,7 +197,7 @@ void Locks::cancelled(std::uint64_t request, const tree::Outcome& /*outcome*/) {
   if (it == waiting_.end()) return;  // it was granted before, and answered so
   const auto held = door_.tree().lock_of_request(it->second.who.ino, session_.id(), request);
   if (held && !held->waiting) {
-    if (it->second.parked != 0) return grant(request, door_.tree());
+    if (it->second.parked != 0) return grant(request);
     const Waiting orphan = std::move(it->second);
     waiting_.erase(it);
     return give_back(request, orphan.who, orphan.what);
@@ -227,25 +233,31 @@ void Locks::submit_unlock(const Who& who, tree::LockRange range, MountSession::C
       std::move(done));
 }
 
-void Locks::unlock(Reply reply, Who who, tree::LockRange range) {
-  if (!asked(who)) return reply.ok();
-  if (!door_.in_quorum()) {
-    // Nobody else can be given it before this is decided either.
-    submit_unlock(who, range, [](const tree::Outcome&) {});
-    return reply.ok();
+void Locks::unlock(Reply reply, Who who, tree::LockRange range, int answer) {
+  if (asked(who) && reply.pending() && door_.in_quorum()) {
+    Parking::Terms terms;
+    terms.may_exit = true;
+    const Parking::Id parked = parking_.park(std::move(reply), {}, std::move(terms));
+    return submit_unlock(who, range, [this, alive = alive_, parked, answer](const tree::Outcome&) {
+      if (!*alive) return;
+      if (Reply waiting = parking_.take(parked); waiting.pending()) waiting.error(answer);
+    });
   }
-  Parking::Terms terms;
-  terms.may_exit = true;
-  const Parking::Id parked = parking_.park(std::move(reply), {}, std::move(terms));
-  submit_unlock(who, range, [this, alive = alive_, parked](const tree::Outcome&) {
-    if (!*alive) return;
-    if (Reply waiting = parking_.take(parked); waiting.pending()) waiting.ok();
-  });
+  // Without a quorum nobody else can be given it before this is decided either.
+  if (asked(who)) submit_unlock(who, range, [](const tree::Outcome&) {});
+  if (reply.pending()) reply.error(answer);
 }
 
 void Locks::unlock_all(Reply reply, Who who) {
   unlock(std::move(reply), who, {});
-  asked_.erase(key(who));
+  // A request of another thread of his may be granted yet, and is to be given free then.
+  if (!waits(who)) asked_.erase(key(who));
+}
+
+bool Locks::waits(const Who& who) const {
+  return std::ranges::any_of(waiting_, [&](const auto& entry) {
+    return entry.second.who == who && !entry.second.cancelled;
+  });
 }
 
 void Locks::release(const Who& who) {
@@ -253,17 +265,17 @@ void Locks::release(const Who& who) {
   submit_unlock(who, {}, [](const tree::Outcome&) {});
 }
 
-void Locks::release_of_process(Ino ino, pid_t process) {
-  std::vector<Who> found;
+bool Locks::asked_by_process(Ino ino, pid_t process) const {
   for (auto it = asked_.lower_bound(Key{ino.value, tree::LockSpace::kPosix, 0});
        it != asked_.end() && std::get<0>(it->first) == ino.value; ++it) {
-    if (it->second.process != process) continue;
-    found.push_back({.ino = ino,
-                     .space = tree::LockSpace::kPosix,
-                     .owner = std::get<2>(it->first),
-                     .process = process});
+    if (it->second.process == process) return true;
   }
-  for (const Who& who : found) release(who);
+  return false;
+}
+
+bool Locks::asked_of(Ino ino) const {
+  const auto it = asked_.lower_bound(Key{ino.value, tree::LockSpace::kPosix, 0});
+  return it != asked_.end() && std::get<0>(it->first) == ino.value;
 }
 
 // --- asking without wanting ---
@@ -296,19 +308,17 @@ void Locks::applied(const server::AppliedTxn& txn) {
   const SessionId session = session_.id();
   for (const tree::Change& change : txn.changes) {
     if (change.kind == tree::Change::Kind::kLockGranted && change.session == session) {
-      grant(change.request, door_.tree());
+      grant(change.request);
     }
   }
 }
 
-void Locks::replaced(const tree::DataTree& after) {
-  std::vector<std::uint64_t> granted;
+void Locks::quorum_found() {
+  std::vector<std::uint64_t> queued;
   for (const auto& [request, waiting] : waiting_) {
-    if (!waiting.queued) continue;
-    const auto held = after.lock_of_request(waiting.who.ino, session_.id(), request);
-    if (held && !held->waiting) granted.push_back(request);
+    if (waiting.queued && !waiting.cancelled) queued.push_back(request);
   }
-  for (const std::uint64_t request : granted) grant(request, after);
+  for (const std::uint64_t request : queued) grant(request);
 }
 
 void Locks::session_lost(SessionId session) {

@@ -69,7 +69,8 @@ class Locks {
   // within timeo, or too many; EINTR; ETIMEDOUT.
   void lock(Reply reply, Who who, What what, Granted granted);
   // Answers 0 when it is given free on a quorum; without a quorum, when that was asked for.
-  void unlock(Reply reply, Who who, tree::LockRange range);
+  // `answer`: what is answered instead, an errno. The reply may be an empty one.
+  void unlock(Reply reply, Who who, tree::LockRange range, int answer = 0);
   // The same for everything of `who`, after which nothing of his is left here.
   void unlock_all(Reply reply, Who who);
   // F_GETLK: what stands in the way, as this node knows it.
@@ -80,13 +81,15 @@ class Locks {
 
   // Everything of `who` is given free; nobody waits for it.
   void release(const Who& who);
-  // The same for all fcntl owners of this process on the znode (a close that came without FLUSH).
-  void release_of_process(Ino ino, pid_t process);
+  // Whether somebody, or this process, may hold fcntl locks on the znode.
+  [[nodiscard]] bool asked_of(Ino ino) const;
+  [[nodiscard]] bool asked_by_process(Ino ino, pid_t process) const;
 
   // --- from the change feed ---
   void applied(const server::AppliedTxn& txn);
-  // The tree was replaced: grants may be hidden in it.
-  void replaced(const tree::DataTree& after);
+  // This server is part of a quorum again: what was granted meanwhile is held if the tree says so
+  // now, the sessions that ended meanwhile included.
+  void quorum_found();
   // What was held is lost (the caller fences descriptors), what waited stands in line anew.
   void session_lost(SessionId session);
 
@@ -127,9 +130,11 @@ class Locks {
 
   void ask(std::uint64_t request);
   void answered(std::uint64_t request, const tree::Outcome& outcome);
-  void grant(std::uint64_t request, const tree::DataTree& tree);
+  void grant(std::uint64_t request);
   bool interrupted(std::uint64_t request);
   void cancel(std::uint64_t request);
+  // A request of his may be granted yet.
+  [[nodiscard]] bool waits(const Who& who) const;
   void cancelled(std::uint64_t request, const tree::Outcome& outcome);
   void give_back(std::uint64_t request, const Who& who, const What& what);
   void submit_unlock(const Who& who, tree::LockRange range, MountSession::Completion done);

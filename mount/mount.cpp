@@ -108,12 +108,13 @@ struct Mount::State final : server::ChangeSubscriber {
   void replaced(const tree::DataTree& before, const tree::DataTree& after) override {
     if (!serving) return;
     filesystem.find_root(after);
-    locks.replaced(after);
     replay.replaced(before, after);
   }
 
   void quorum_changed(bool in_quorum) override {
-    if (serving) filesystem.quorum_changed(in_quorum);
+    if (!serving) return;
+    if (in_quorum) locks.quorum_found();
+    filesystem.quorum_changed(in_quorum);
   }
 
   void subscribe() {
@@ -259,6 +260,7 @@ Expected<void> Mount::hand_over(handover::Mount& out) {
   out.set_fuse(*fuse);
   out.set_init(s.channel->init());
   s.filesystem.save(out);
+  s.replay.save(out);
   return {};
 }
 
@@ -279,6 +281,7 @@ Expected<void> Mount::resume(const handover::Mount& in, std::function<void()> un
   s.filesystem.restore(in);
   ZKFS_TRY(s.channel->take_over(in.init()));
   s.serve(std::move(unmounted));
+  s.replay.restore(in);
   ZKFS_LOG_INFO(mount, "took over {} files={} directories={} lock_waiters={}", s.options.mountpoint,
                 in.files_size(), in.directories_size(), in.lock_waiters_size());
   return {};

@@ -89,6 +89,11 @@ void MountSession::lost(std::uint64_t generation) {
     ++generation_;
     open_ = false;
     over_ = true;
+    // What waited for it to open: the door refuses it. Not from within a call of the door's.
+    for (auto& [ticket, pending] : pending_) {
+      if (!pending.session) send(ticket, pending, gone);
+    }
+    if (ending_ && ended_) close_now();
     if (on_lost_) on_lost_(gone);
     return;
   }

@@ -49,7 +49,7 @@ class MountSession {
   [[nodiscard]] server::SessionHandover hand_over() const { return door_.hand_over(id_); }
 
   // Nothing asked is unanswered.
-  [[nodiscard]] bool idle() const { return open_ && pending_.empty(); }
+  [[nodiscard]] bool idle() const { return open_ && pending_.empty() && door_.idle(id_); }
 
   [[nodiscard]] const std::string& owner() const { return owner_; }
 

@@ -64,10 +64,10 @@ int OpenFile::truncate(std::uint64_t size) {
   if (failed != 0) return failed;
   if (size > limits::kDataBytesMax) return EFBIG;
   if (mode == WriteMode::kAppend) {
-    // No longer an addition: the whole value is this handle's.
+    // No longer an addition: the whole value is this handle's, if nobody has added to it since.
     staged = std::string(value());
     loaded = true;
-    mode = WriteMode::kReplace;
+    mode = WriteMode::kOverlay;
   }
   load();
   staged.resize(size);

@@ -64,6 +64,7 @@ struct OpenFile {
 
   Blob snapshot;             // the value at open, or after the last commit of this handle
   std::int32_t version = 0;  // that it is, for kCompareAndSet and kOverlay
+  bool begun = false;        // a byte of it was read
   bool was_read = false;     // to its last byte
   bool was_told_end = false;
 
@@ -88,7 +89,9 @@ struct OpenFile {
   // A lock is held through it in the name of this session: what it writes is stored in no other,
   // because another may hold the lock by then.
   SessionId locked_in;
-  bool fenced = false;                       // that session was lost
+  bool fenced = false;  // that session was lost
+  Ino lock_ino;  // that locks were asked for through it; another than `ino` once it was renamed
+                 // over
   std::optional<std::uint64_t> flock_owner;  // that asked for a lock through it
   std::vector<std::uint64_t> fcntl_owners;
 

@@ -51,6 +51,11 @@ class OwnerSessions {
   // Closes it behind what was asked in its name.
   void end(const Shared& session);
 
+  // The same, if it is one of of_file().
+  void end_of_file(const Shared& session) {
+    if (files_.contains(session.get())) end(session);
+  }
+
   // True for a session that was opened here and is not yet over.
   [[nodiscard]] bool own(SessionId session) const;
 

@@ -22,6 +22,7 @@
 
 #include "ensemble/base/limits.h"
 #include "ensemble/base/log.h"
+#include "mount/handover.pb.h"
 #include "mount/net_difference.h"
 #include "mount/replay_plan.h"
 #include "mount/replay_queue.h"
@@ -106,6 +107,7 @@ struct Replay::State {
   ReplayQueue queue;
   ReplayCounters counters;
   bool running = false;
+  Zxid seen_to;  // the daemon before this one has dealt with what came up to here
   std::vector<std::unique_ptr<asio::posix::stream_descriptor>> descriptors;
   // Handlers that outlive this object find it gone.
   std::shared_ptr<State*> self = std::make_shared<State*>(this);
@@ -441,7 +443,7 @@ Replay::~Replay() {
 
 void Replay::applied(const server::AppliedTxn& txn) {
   State& state = *state_;
-  if (!state.running) return;
+  if (!state.running || txn.zxid <= state.seen_to) return;
   state.add_all(txn.changes, state.door.tree(),
                 [&](const Change& change) { return state.unseen_by_kernel(txn, change); });
   state.pump();
@@ -492,6 +494,52 @@ void Replay::start() {
 
 void Replay::stop() {
   state_->turn_off();
+}
+
+void Replay::save(handover::Mount& out) const {
+  out.set_shown(state_->door.tree().last_applied().value);
+  state_->queue.for_each_pending([&](const ReplayItem& item, bool urgent) {
+    handover::Event& event = *out.add_events();
+    event.set_kind(static_cast<std::uint32_t>(item.poke.kind));
+    event.set_parent(item.poke.parent);
+    event.set_name(item.poke.name);
+    event.set_other_parent(item.poke.other_parent);
+    event.set_other_name(item.poke.other_name);
+    event.set_node(item.subject.node);
+    event.set_type(item.subject.type);
+    event.set_size(item.subject.size);
+    event.set_target(item.target.node);
+    event.set_target_type(item.target.type);
+    event.set_target_size(item.target.size);
+    event.set_target_lives(item.target_lives);
+    event.set_second_choice(item.second_choice);
+    event.set_urgent(urgent);
+  });
+}
+
+void Replay::restore(const handover::Mount& in) {
+  State& state = *state_;
+  state.seen_to = Zxid{in.shown()};
+  if (!state.running) return;
+  for (const handover::Event& event : in.events()) {
+    ReplayItem item;
+    item.poke.kind = static_cast<Poke::Kind>(event.kind());
+    item.poke.parent = event.parent();
+    item.poke.name = event.name();
+    item.poke.other_parent = event.other_parent();
+    item.poke.other_name = event.other_name();
+    item.subject = {event.node(), static_cast<mode_t>(event.type()), event.size()};
+    item.target = {event.target(), static_cast<mode_t>(event.target_type()), event.target_size()};
+    item.target_lives = event.target_lives();
+    item.second_choice = event.second_choice();
+    if (event.urgent()) {
+      state.queue.push_urgent(std::move(item));
+      ++state.counters.queued;
+    } else {
+      state.push(std::move(item));
+    }
+  }
+  state.pump();
 }
 
 const ReplayCounters& Replay::counters() const {

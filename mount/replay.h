@@ -37,6 +37,10 @@
 #include "mount/node_id.h"
 #include "mount/reply.h"
 
+namespace zkfs::handover {
+class Mount;
+}
+
 namespace zkfs::mount {
 
 struct ReplayCounters {
@@ -72,6 +76,10 @@ class Replay {
   void start();
   // First step of unmounting: no further pokes; those under way end by themselves.
   void stop();
+
+  // For the daemon that takes this one's place, and there, once it has started (handover.proto).
+  void save(handover::Mount& out) const;
+  void restore(const handover::Mount& in);
 
   [[nodiscard]] const ReplayCounters& counters() const;
   // Nothing waits and nothing is under way.

@@ -91,6 +91,17 @@ class ReplayQueue {
 
   [[nodiscard]] std::uint64_t overflowed() const { return overflowed_; }
 
+  // Calls `f(item, urgent)` for each that has not happened yet, in an order in which they may.
+  template <typename F>
+  void for_each_pending(F&& f) const {
+    for (const Worker& worker : workers_) {
+      for (const Entry& entry : worker.sent) {
+        if (!entry.item.effected) f(entry.item, entry.urgent);
+      }
+    }
+    for (const Entry& entry : waiting_) f(entry.item, entry.urgent);
+  }
+
   // Drops everything that waits.
   void clear();
 

@@ -314,7 +314,8 @@ void Conversation::advance() {
       }
       // Each may have a reply a thousand times its size: see drained(). But what is before a write
       // that is under way must be read before that is applied, which may be at once.
-      if (output_.size() > limits::kClientOutputWantedMax && first_sequence_ >= submitted_end_) break;
+      if (output_.size() > limits::kClientOutputWantedMax && first_sequence_ >= submitted_end_)
+        break;
     }
     Pending pending = std::move(queue_[head_]);
     ++head_;

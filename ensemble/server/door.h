@@ -23,8 +23,8 @@ namespace zkfs::server {
 struct AppliedTxn {
   Zxid zxid;
   SessionId session;  // who asked; 0: the leader itself
-  // Asked through this very member by a session of its own, not a client's (the kernel already
-  // knows of it, if the mount asked).
+  // Asked through this very member by a session of its own, not a client's, and not forgotten since
+  // (the kernel already knows of it, if the mount asked).
   bool local = false;
   std::span<const tree::Change> changes;
 };
@@ -85,8 +85,10 @@ class Door {
 
   // A process that is replaced by another in its place (the same server, a newer program) hands its
   // sessions over: what the next one must know to go on with one of them. Requires: it was opened
-  // here, and nothing asked in its name is unanswered.
+  // here, and idle().
   [[nodiscard]] virtual SessionHandover hand_over(SessionId session) const = 0;
+  // Nothing asked in its name is undecided, of what was forgotten either.
+  [[nodiscard]] virtual bool idle(SessionId session) const = 0;
   // Goes on with such a session. `lost` is called as in open_session; also if it has ended by the
   // time there is a quorum.
   virtual void resume_session(const SessionHandover& session, std::function<void()> lost) = 0;

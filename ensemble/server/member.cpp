@@ -128,6 +128,10 @@ SessionHandover Member::hand_over(SessionId session) const {
   return state_->requests.hand_over(session);
 }
 
+bool Member::idle(SessionId session) const {
+  return state_->requests.idle(session);
+}
+
 void Member::resume_session(const SessionHandover& session, std::function<void()> lost) {
   state_->requests.resume_session(session, std::move(lost));
 }

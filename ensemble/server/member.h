@@ -130,6 +130,7 @@ class Member final : public ClientDoor {
                          std::function<void()> lost) override;
   void close_session(SessionId session, Completion closed) override;
   [[nodiscard]] SessionHandover hand_over(SessionId session) const override;
+  [[nodiscard]] bool idle(SessionId session) const override;
   void resume_session(const SessionHandover& session, std::function<void()> lost) override;
   std::uint64_t submit(SessionId session,
                        Identity identity,

@@ -196,8 +196,9 @@ void Member::State::apply(const Entry& entry) {
   ++txns_since_snapshot;
   // Whoever watches hears of it before whoever asked (reference/zookeeper.md 4.3).
   if (!result.changes.empty()) {
-    const AppliedTxn applied{entry.zxid, txn->session, requests.is_own(txn->session),
-                             result.changes};
+    const bool local =
+        requests.is_own(txn->session) && !requests.is_forgotten(txn->session, txn->xid);
+    const AppliedTxn applied{entry.zxid, txn->session, local, result.changes};
     for (auto* subscriber : subscribers) subscriber->applied(applied);
   }
   if (auto answered = requests.decided(txn->session, txn->xid, result.outcome)) {

@@ -121,10 +121,16 @@ bool RequestTable::forget(std::uint64_t ticket) {
   if (it->second.ever_sent) {
     // It may take effect; only nobody hears of it.
     it->second.done = [](const tree::Outcome&) {};
+    it->second.forgotten = true;
     return true;
   }
   finish(it, {});
   return true;
+}
+
+bool RequestTable::is_forgotten(SessionId session, Xid xid) const {
+  const auto ticket = tickets_.find({session, xid});
+  return ticket != tickets_.end() && pending_.at(ticket->second).forgotten;
 }
 
 std::vector<Request> RequestTable::take_unsent() {

@@ -51,6 +51,11 @@ class RequestTable {
   void touch(SessionId id);
 
   // See door.h.
+  [[nodiscard]] bool idle(SessionId id) const {
+    const auto it = sessions_.find(id);
+    return it != sessions_.end() && it->second.waiting.empty();
+  }
+
   [[nodiscard]] SessionHandover hand_over(SessionId id) const;
   void resume_session(const SessionHandover& session, std::function<void()> lost);
   // This server is in step with a leader: sessions that were resumed and are not in the tree have
@@ -77,6 +82,9 @@ class RequestTable {
                     Completion done);
   // True if the ticket was one of this table.
   bool forget(std::uint64_t ticket);
+
+  // Whoever asked for it was told that it failed, or is gone.
+  [[nodiscard]] bool is_forgotten(SessionId session, Xid xid) const;
 
   // Requests not sent since the last resend_all(), oldest first; marks them sent.
   std::vector<Request> take_unsent();
@@ -120,6 +128,7 @@ class RequestTable {
     Completion done;
     bool sent = false;       // to the present leader
     bool ever_sent = false;  // to any
+    bool forgotten = false;  // nobody hears of its outcome
   };
 
   using PendingMap = std::map<std::uint64_t, Pending>;  // by ticket: the order of submission

@@ -58,6 +58,8 @@ class ScriptedDoor final : public server::ClientDoor {
     return door_.hand_over(session);
   }
 
+  [[nodiscard]] bool idle(SessionId session) const override { return door_.idle(session); }
+
   void resume_session(const server::SessionHandover& session, std::function<void()> lost) override {
     door_.resume_session(session, std::move(lost));
   }

@@ -301,5 +301,143 @@ TEST_F(FcntlMount, SqliteCountsToTwoHundredFromFourProcesses) {
      "for p in 1 2 3 4; do wait -n || exit 1; done; [ $(sqlite3 db 'select n from t') = 200 ]");
 }
 
+TEST_F(FcntlMount, AWaiterOutlivesAnotherCloseOfItsProcess) {
+  sh(": > db");
+  const SessionId other = m().door().foreign_session();
+  server::LockRequest foreign = foreign_lock(ino_of("/db"), 1);
+  foreign.space = tree::LockSpace::kPosix;
+  m().door().inject_foreign(foreign, other);
+  const pid_t p = m().start(
+      "cat > $T/p.py <<'END'\nimport fcntl, os, threading, time\n"
+      "f = open('db', 'r+b')\n"
+      "def wait():\n"
+      "  fcntl.lockf(f, fcntl.LOCK_EX)\n"
+      "  fcntl.lockf(f, fcntl.LOCK_UN)\n"
+      "t = threading.Thread(target=wait)\n"
+      "t.start()\n"
+      "time.sleep(0.5)\n"
+      "open('db', 'r+b').close()\n"
+      "open('closed', 'w').close()\n"
+      "t.join()\n"
+      "END\nexec python3 $T/p.py");
+  ASSERT_TRUE(m().drive_until([&] { return waiting_on("/db") == 1; }));
+  ASSERT_TRUE(m().drive_until([&] { return m().data("/closed").has_value(); }));
+  m().door().expire(other);
+  EXPECT_EQ(m().finish(p).status, 0);
+  EXPECT_TRUE(m().drive_until([&] { return locks_on("/db") == 0; }, std::chrono::seconds(3)));
+}
+
+TEST_F(FcntlMount, AChildsLastCloseOfAnInheritedFileLeavesTheParentsLocks) {
+  python(
+      "import time\n"
+      "open('db', 'w').close()\n"
+      "a = os.open('db', os.O_RDONLY)\n"
+      "r, w = os.pipe()\n"
+      "if os.fork() == 0:\n"
+      "  os.close(w)\n"
+      "  os.read(r, 1)\n"
+      "  os._exit(0)\n"
+      "os.close(a)\n"
+      "b = open('db', 'r+b')\n"
+      "fcntl.lockf(b, fcntl.LOCK_EX)\n"
+      "os.close(w)\n"  // the child ends, its copy of `a` is closed
+      "os.wait()\n"
+      "time.sleep(0.3)\n"
+      "if os.fork() == 0:\n"
+      "  g = open('db', 'r+b')\n"
+      "  try:\n"
+      "    fcntl.lockf(g, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+      "    os._exit(1)\n"
+      "  except BlockingIOError:\n"
+      "    os._exit(0)\n"
+      "assert os.wait()[1] == 0, 'two hold the lock'");
+}
+
+TEST_F(FcntlMount, ACloseOfWhatIsOpenForReadingGivesThemFree) {
+  python(
+      "f = open('db', 'w+b')\n"
+      "fcntl.lockf(f, fcntl.LOCK_EX, 10, 0)\n"
+      "open('db', 'rb').close()\n"
+      "if os.fork() == 0:\n"
+      "  g = open('db', 'r+b')\n"
+      "  fcntl.lockf(g, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)\n"
+      "  os._exit(0)\n"
+      "assert os.wait()[1] == 0");
+}
+
+TEST_F(LockMount, ALockGoesThoughItsFileWasRenamedOverAnother) {
+  const pid_t holder = m().start(
+      ": > a; : > b; exec 3< a; flock 3; : > $T/held; until [ -e $T/go ]; do sleep 0.01; done;"
+      " mv a b; exec 3<&-; : > done");
+  ASSERT_TRUE(m().drive_until([&] { return locks_on("/a") == 1; }));
+  const pid_t waiter = m().start("exec 4< a; flock -w 5 4 && echo got");
+  ASSERT_TRUE(m().drive_until([&] { return waiting_on("/a") == 1; }));
+  const pid_t go = m().start(": > $T/go");
+  m().finish(go);
+  EXPECT_EQ(m().finish(holder).status, 0);
+  EXPECT_EQ(m().finish(waiter).out, "got\n");
+  m().drive_until([&] { return m().door().tree().locked().empty(); }, std::chrono::seconds(2));
+  EXPECT_EQ(m().door().tree().locked().size(), 0U);
+}
+
+TEST_F(FcntlMount, WhatWasWrittenUnderALostLockIsToldAtClose) {
+  const pid_t holder = m().start(
+      "echo 0 > job; python3 -c '\n"
+      "import fcntl, os, time\n"
+      "f = os.open(\"job\", os.O_WRONLY | os.O_TRUNC)\n"
+      "fcntl.lockf(f, fcntl.LOCK_EX)\n"
+      "os.write(f, b\"stale\\n\")\n"
+      "open(\"held\", \"w\").close()\n"
+      "while not os.path.exists(\"lost\"): time.sleep(0.01)\n"
+      "try:\n"
+      "  os.close(f)\n"
+      "  os._exit(1)\n"
+      "except OSError as e: os._exit(0 if e.errno == 5 else 2)'");
+  ASSERT_TRUE(m().drive_until([&] { return m().data("/held").has_value(); }));
+  m().door().expire(m().door().tree().locks_of(ino_of("/job")).at(0).session);
+  sh(": > lost");
+  const Ran ran = m().finish(holder);
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_NE(m().data("/job"), "stale\n");
+}
+
+TEST_F(LockMount, WhatWasWrittenUnderALockIsThereOnceItIsGivenFree) {
+  sh("echo 0 > job; cat > $T/p.py <<'END'\nimport fcntl, os, subprocess\n"
+     "f = os.open('job', os.O_WRONLY | os.O_TRUNC)\n"
+     "fcntl.flock(f, fcntl.LOCK_EX)\n"
+     "os.write(f, b'1\\n')\n"
+     "fcntl.flock(f, fcntl.LOCK_UN)\n"
+     "got = subprocess.run(['flock', 'job', 'cat', 'job'], stdout=subprocess.PIPE).stdout\n"
+     "assert got == b'1\\n', got\n"
+     "END\npython3 $T/p.py");
+}
+
+TEST_F(LockMount, WhoIsGrantedByASnapshotReadsWhatItHolds) {
+  sh("echo old > job");
+  const SessionId other = m().door().foreign_session();
+  m().door().inject_foreign(foreign_lock(ino_of("/job"), 1), other);
+  const pid_t waiter = m().start("exec 3< job; flock 3; cat <&3");
+  ASSERT_TRUE(m().drive_until([&] { return waiting_on("/job") == 1; }));
+  m().door().catch_up_by_snapshot(
+      {server::SetDataRequest{{ino_of("/job"), {}}, Blob("new\n"), server::kAnyVersion},
+       server::CloseSessionRequest{}},
+      other);
+  EXPECT_EQ(m().finish(waiter).out, "new\n");
+}
+
+TEST_F(LockMount, AKilledExclusiveCreatorOfAnEphemeralLeavesNoSession) {
+  sh(": > x");
+  const std::size_t before = m().door().tree().sessions().size();
+  m().pause(true);
+  const pid_t p = m().start("set -C; echo x > me@eph=fd");
+  m().drive_until([&] { return m().door().pending() != 0; });
+  ::kill(p, SIGKILL);
+  m().finish(p);
+  m().pause(false);
+  m().drive_until([&] { return m().door().pending() == 0; });
+  EXPECT_TRUE(m().drive_until([&] { return m().door().tree().sessions().size() == before; },
+                              std::chrono::seconds(2)));
+}
+
 }  // namespace
 }  // namespace zkfs::test

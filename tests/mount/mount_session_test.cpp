@@ -62,5 +62,30 @@ TEST_F(MountSessionTest, StopClosesTheSession) {
   EXPECT_TRUE(door.tree().sessions().empty());
 }
 
+TEST_F(MountSessionTest, OneThatEndsWithItsOwnerAndIsLostBeforeItIsOpenAnswers) {
+  MountSession owned{door, 10'000, "process", MountSession::AfterLoss::kEnd};
+  door.hold();
+  owned.start();
+  owned.submit({}, create("/e"), [this](const tree::Outcome& o) { answers.push_back(o.error); });
+  door.pump();
+  door.expire(door.tree().sessions().at(0).id);
+  door.release();
+  door.pump();
+  EXPECT_EQ(answers, std::vector<Error>{Error::kSessionExpired});
+}
+
+TEST_F(MountSessionTest, OneThatIsToEndAndIsLostBeforeItIsOpenEnds) {
+  MountSession owned{door, 10'000, "process", MountSession::AfterLoss::kEnd};
+  door.hold();
+  owned.start();
+  bool ended = false;
+  owned.end([&] { ended = true; });
+  door.pump();
+  door.expire(door.tree().sessions().at(0).id);
+  door.release();
+  door.pump();
+  EXPECT_TRUE(ended);
+}
+
 }  // namespace
 }  // namespace zkfs::mount

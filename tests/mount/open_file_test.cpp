@@ -40,11 +40,12 @@ TEST(OpenFile, AppendIgnoresTheOffsetAndReadsWhole) {
   EXPECT_EQ(file.size(), 4U);
 }
 
-TEST(OpenFile, TruncatedAppendIsAReplacement) {
+// What others have added meanwhile is not this handle's to cut.
+TEST(OpenFile, TruncatedAppendIsStoredIfTheValueIsStillTheOneItOpened) {
   OpenFile file = file_of(WriteMode::kAppend, "ab");
   file.write("c", 0, 1);
   EXPECT_EQ(file.truncate(1), 0);
-  EXPECT_EQ(file.mode, WriteMode::kReplace);
+  EXPECT_EQ(file.mode, WriteMode::kOverlay);
   EXPECT_EQ(file.value(), "a");
 }
 

@@ -98,6 +98,9 @@ SessionId LocalDoor::foreign_session() {
 }
 
 void LocalDoor::catch_up_by_snapshot(std::vector<server::Operation> missed, SessionId session) {
+  // Nobody receives a snapshot while in a quorum.
+  const bool was_in_quorum = in_quorum();
+  set_quorum(false);
   auto before = copy_of(*tree_);
   std::swap(before, tree_);
   prep_ = std::make_unique<server::Prep>(*tree_);
@@ -112,6 +115,7 @@ void LocalDoor::catch_up_by_snapshot(std::vector<server::Operation> missed, Sess
   std::swap(before, tree_);
   for (server::ChangeSubscriber* subscriber : subscribers_) subscriber->replaced(*tree_, *before);
   std::swap(before, tree_);
+  set_quorum(was_in_quorum);
 }
 
 void LocalDoor::expire(SessionId session) {

@@ -73,6 +73,8 @@ class LocalDoor final : public server::Door {
     return {.id = session, .timeout_ms = 10'000, .next_xid = xids_ + 1};
   }
 
+  [[nodiscard]] bool idle(SessionId /*session*/) const override { return pending() == 0; }
+
   void resume_session(const server::SessionHandover& session, std::function<void()> lost) override {
     lost_[session.id] = std::move(lost);
   }
