@@ -101,6 +101,7 @@ void Member::State::on(zab::RoleEffect& e) {
       }
     }
     touch_at = now.monotonic;
+    told_low_space.reset();  // it may know otherwise of an earlier incarnation of this server
     requests.resend_all();
     requests.check_resumed(*tree);
     unsent_syncs.clear();
@@ -268,7 +269,7 @@ void Member::State::touch_sessions() {
   if (leading) {
     for (const auto session : sessions) leading->sessions.touch(session, now.monotonic);
     note_space(config.zab.self, low_space);
-  } else if (!zab.leading() && (!sessions.empty() || low_space || told_low_space)) {
+  } else if (!zab.leading() && (!sessions.empty() || low_space || told_low_space != low_space)) {
     told_low_space = low_space;
     zab.forward(encode(Touch{.sessions = std::move(sessions), .low_space = low_space}));
   }
@@ -352,7 +353,8 @@ void Member::State::choose_snapshot_point() {
 }
 
 void Member::State::maybe_snapshot() {
-  if (streams.own_under_way()) return;
+  // With little room it could fill the disk; the log, which it would shorten, is still there.
+  if (streams.own_under_way() || low_space) return;
   if (txns_since_snapshot < snapshot_after_txns && bytes_since_snapshot < config.snap_bytes) return;
   if (txns_since_snapshot == 0) return;
   txns_since_snapshot = 0;

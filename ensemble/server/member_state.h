@@ -72,6 +72,12 @@ struct Member::State {
                   zab.snapshot_sent(learner, tag, zxid);
                 }) {
     choose_snapshot_point();
+    // What was read back counts: a server that is restarted often must take snapshots, too, or its
+    // log grows for ever.
+    for (const auto& entry : recovered.entries) {
+      bytes_since_snapshot += entry.bytes.size();
+      if (entry.zxid <= recovered.committed) ++txns_since_snapshot;
+    }
   }
 
   // --- inputs and outputs ---
@@ -173,7 +179,7 @@ struct Member::State {
   std::uint64_t last_session = 0;  // the number last given away; 0: none yet
   Instant touch_at{};
   bool low_space = false;
-  bool told_low_space = false;
+  std::optional<bool> told_low_space;  // to the present leader
 
   std::uint64_t txns_since_snapshot = 0;
   std::uint64_t bytes_since_snapshot = 0;

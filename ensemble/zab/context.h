@@ -58,6 +58,9 @@ struct Context {
   std::uint64_t role = 0;
   // This member's log could not be cut where a leader wanted it cut: ask for a snapshot next time.
   bool want_snapshot = false;
+  // A leadership ended because the disk did not answer, and it has not answered since: this member
+  // does not stand.
+  bool disk_hangs = false;
   std::vector<Effect> effects;
   std::deque<PendingOp> pending;
   std::uint64_t last_op = 0;

@@ -15,7 +15,7 @@ Election::Election(Context& context, Instant now)
 bool Election::electable() const {
   std::set<ServerId> reachable = context_.links;
   reachable.insert(context_.config.self);
-  return !context_.observer() && context_.quorum.contained_in(reachable);
+  return !context_.observer() && !context_.disk_hangs && context_.quorum.contained_in(reachable);
 }
 
 Vote Election::initial_vote() const {

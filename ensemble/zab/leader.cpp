@@ -328,10 +328,19 @@ void Leader::answer_syncs() {
   syncs_.erase(syncs_.begin(), syncs_.begin() + static_cast<std::ptrdiff_t>(answered));
 }
 
+// Pings wait behind what synchronises it: megabytes, on a slow link seconds (initLimit, as in
+// ZooKeeper; whether it is there is the link's affair meanwhile).
+bool Leader::is_synchronised(const Learner& learner) const {
+  return learner.phase == Learner::Phase::kSnapshot || learner.phase == Learner::Phase::kSyncing;
+}
+
 bool Leader::quorum_heard(Instant now) const {
   std::set<ServerId> heard{context_.config.self};
   for (const auto& [id, learner] : learners_) {
-    if (!learner.observer && now - learner.heard <= context_.config.heartbeat_timeout) {
+    const Millis limit = phase_ == Phase::kSyncing && is_synchronised(learner)
+                             ? context_.config.sync_timeout
+                             : context_.config.heartbeat_timeout;
+    if (!learner.observer && now - learner.heard <= limit) {
       heard.insert(id);
     }
   }
@@ -364,9 +373,21 @@ void Leader::tick(Instant now) {
   } else if (phase_ == Phase::kPromising && now >= deadline_ && !promise_owed()) {
     end("no quorum promised in time");
   }
+  if (phase_ != Phase::kSavingAccepted && phase_ != Phase::kAdopting) {
+    disk_awaited_since_.reset();
+  } else if (!disk_awaited_since_) {
+    disk_awaited_since_ = now;
+  } else if (now - *disk_awaited_since_ > context_.config.sync_timeout) {
+    // Those that wait for this leader may be a quorum without it.
+    context_.disk_hangs = true;
+    end("this server's disk does not answer");
+  }
   // A learner that is silent for long is dropped; when it wakes it will begin again.
-  const auto limit = context_.config.heartbeat_timeout * 4;
-  std::erase_if(learners_, [&](const auto& item) { return now - item.second.heard > limit; });
+  std::erase_if(learners_, [&](const auto& item) {
+    const Learner& learner = item.second;
+    return now - learner.heard > (is_synchronised(learner) ? context_.config.sync_timeout
+                                                           : context_.config.heartbeat_timeout * 4);
+  });
 }
 
 void Leader::flush(Instant now) {

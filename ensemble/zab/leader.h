@@ -151,6 +151,7 @@ class Leader {
   void maybe_commit();
   void answer_syncs();
   [[nodiscard]] bool quorum_heard(Instant now) const;
+  [[nodiscard]] bool is_synchronised(const Learner& learner) const;
   [[nodiscard]] std::set<ServerId> ponged(std::uint64_t round) const;
 
   Context& context_;
@@ -170,6 +171,7 @@ class Leader {
   Instant ping_at_{};
   Instant pinged_{};  // when ping_round_ began
   Instant deadline_{};
+  std::optional<Instant> disk_awaited_since_;  // kSavingAccepted, kAdopting
   std::vector<PendingSync> syncs_;
   std::optional<std::string> ended_;
 };

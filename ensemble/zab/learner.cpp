@@ -252,9 +252,12 @@ void Learner::tick(Instant now) {
     }
     return;
   }
-  if (now - heard_ > context_.config.heartbeat_timeout) {
-    end(fmt::format("leader {} silent for {} ms", leader_,
-                    context_.config.heartbeat_timeout.count()));
+  // One message may take longer than heartbeats on a slow link, and pings wait behind many.
+  const bool receives = phase_ == Phase::kReceiving || phase_ == Phase::kSyncing;
+  const Millis patience =
+      receives ? context_.config.sync_timeout : context_.config.heartbeat_timeout;
+  if (now - heard_ > patience) {
+    end(fmt::format("leader {} silent for {} ms", leader_, patience.count()));
   } else if (!active() && now >= deadline_) {
     end(fmt::format("not in step with leader {} in time", leader_));
   }

@@ -176,6 +176,7 @@ void Zab::disk_done(std::uint64_t op, Instant now) {
     context_.pending.pop_front();
     if (done.role == context_.role) op_done(done);
   }
+  if (context_.pending.empty()) context_.disk_hangs = false;
   check_role(now);
 }
 

@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "ensemble/server/request_codec.h"
+#include "ensemble/tree/txn_codec.h"
+
 namespace zkfs::server {
 namespace {
 
@@ -129,6 +132,41 @@ TEST_F(MemberTest, Zookeeper4537WhoeverWaitsIsAnsweredByTheCommitItWaitsFor) {
     ASSERT_TRUE(outcome) << i;
   }
   EXPECT_EQ(member_->status().pending_requests, 0U);
+}
+
+// Or the log of one that is restarted often would never be shortened.
+TEST(MemberSnapshot, WhatWasReadFromTheLogCounts) {
+  HeldStorage storage;
+  NoPeers peers;
+  storage::Recovered recovered;
+  recovered.current_epoch = recovered.accepted_epoch = Epoch{1};
+  auto tree = std::make_unique<tree::DataTree>();
+  MemberConfig config;
+  config.zab.self = ServerId{1};
+  config.zab.voters = {ServerId{1}};
+  config.snap_count = 10;
+  for (std::uint32_t i = 1; i <= 20; ++i) {
+    tree::Txn txn;
+    txn.body = tree::ErrorTxn{};
+    recovered.entries.push_back({Zxid{Epoch{1}, i}, tree::encode(txn)});
+    tree->apply(recovered.entries.back().zxid, txn);
+  }
+  recovered.committed = recovered.entries.back().zxid;
+  Member member(config, std::move(tree), recovered, storage, peers);
+  const Now now{Instant{}, 1'000};
+  member.start(now);
+  bool begun = false;
+  for (int turn = 0; turn < 20 && !begun; ++turn) {
+    member.flush(now);
+    for (const auto& op : storage.ops) {
+      begun = begun || std::holds_alternative<storage::SnapshotBeginOp>(op.second);
+    }
+    if (storage.ops.empty()) break;
+    const auto token = storage.ops.back().first;
+    storage.ops.clear();
+    member.disk_done(token, now);
+  }
+  EXPECT_TRUE(begun);
 }
 
 // A tick later the disk may be full, which stops the server.
@@ -326,6 +364,75 @@ TEST_F(MemberTest, AWriteOnItsWaySavesFromTheReaper) {
 // 2623: a `check` of its own was proposed as a txn and broke logs. Here it is no operation.
 static_assert(!std::is_constructible_v<Operation, CheckRequest>,
               "Zookeeper2623: check exists inside a multi only");
+
+// What is sent is kept, for the test to answer.
+class KeptPeers final : public PeerPort {
+ public:
+  void send(ServerId to, zab::Message message) override {
+    sent.emplace_back(to, std::move(message));
+  }
+
+  [[nodiscard]] std::size_t queued_bytes(ServerId /*to*/) const override { return 0; }
+
+  std::deque<std::pair<ServerId, zab::Message>> sent;
+};
+
+// The leader may have heard otherwise of an earlier incarnation of this server.
+TEST(MemberSpace, AFollowerTellsANewLeaderThatItHasRoom) {
+  KeptPeers peers;
+  HeldStorage storage;
+  MemberConfig config;
+  config.zab.self = ServerId{1};
+  config.zab.voters = {ServerId{1}, ServerId{2}, ServerId{3}};
+  config.seed = 1;
+  std::int64_t ms = 0;
+  const auto now = [&] { return Now{Instant{Millis{ms}}, 1'000 + ms}; };
+  Member member(config, std::make_unique<tree::DataTree>(), storage::Recovered{}, storage, peers);
+  std::uint64_t tag = 0;
+  bool told = false;
+  const ServerId leader{3};
+  const auto settle = [&] {
+    for (bool more = true; more;) {
+      more = false;
+      member.flush(now());
+      if (!storage.ops.empty()) {
+        const auto token = storage.ops.back().first;
+        storage.ops.clear();
+        member.disk_done(token, now());
+        more = true;
+      }
+      auto sent = std::exchange(peers.sent, {});
+      for (auto& [to, m] : sent) {
+        more = true;
+        if (const auto* i = std::get_if<zab::FollowerInfo>(&m)) {
+          tag = i->tag;
+          member.message(leader, zab::LeaderInfo{tag, Epoch{1}}, now());
+        } else if (std::holds_alternative<zab::AckEpoch>(m)) {
+          member.message(leader, zab::Diff{tag, Zxid{}}, now());
+          member.message(leader, zab::NewLeader{tag, Epoch{1}}, now());
+        } else if (std::holds_alternative<zab::AckNewLeader>(m)) {
+          member.message(leader, zab::UpToDate{tag, Zxid{}}, now());
+        } else if (const auto* f = std::get_if<zab::Forward>(&m)) {
+          const auto forwarded = decode_forwarded(f->bytes.view());
+          const auto* touch = std::get_if<Touch>(&*forwarded);
+          told = told || (touch != nullptr && !touch->low_space);
+        }
+      }
+    }
+  };
+  member.start(now());
+  settle();
+  member.peer_up(leader, now());
+  member.message(
+      leader, zab::Notification{zab::PeerState::kLeading, zab::Vote{Epoch{0}, Zxid{}, leader}, 1},
+      now());
+  settle();
+  ASSERT_TRUE(member.in_quorum());
+  ms += 10;
+  member.tick(now());
+  settle();
+  EXPECT_TRUE(told);
+}
 
 }  // namespace
 }  // namespace zkfs::server

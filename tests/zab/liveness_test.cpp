@@ -245,5 +245,22 @@ TEST(Liveness, AnEnsembleOfOneLeadsAtOnce) {
   EXPECT_EQ(world.node(1).synced.at(7), zxid);
 }
 
+// The best candidate's disk never answers any more.
+TEST(Liveness, ALeaderWhoseDiskHangsDoesNotHoldUpTheOthers) {
+  World world(3);
+  world.start_all();
+  ASSERT_TRUE(world.run_until([&] { return world.converged(); }));
+  ASSERT_EQ(world.leader(), 3U);
+  world.node(2).disk_auto = false;  // 2 is next in line
+  world.crash(3);
+  EXPECT_FALSE(world.run_until([&] { return world.leader() != 0; }, Millis{5'000}));
+  world.start(3);
+  world.link_all(3);
+  // 1 and 3 are well, linked and a majority.
+  EXPECT_TRUE(world.run_until([&] { return world.leader() != 0; }, Millis{300'000}))
+      << to_string(world.zab(1).state()) << " " << to_string(world.zab(2).state()) << " "
+      << to_string(world.zab(3).state());
+}
+
 }  // namespace
 }  // namespace zkfs::zab::testing
