@@ -16,8 +16,9 @@ inline constexpr std::size_t kNameBytesMax = 255;
 // A path must fit one frame with its request; Linux hands a mount at most PATH_MAX at once anyhow.
 inline constexpr std::size_t kPathBytesMax = 64 * 1024;
 
-// One log entry: a multi of several values is bounded by the client's frame, plus headers.
-inline constexpr std::size_t kEntryBytesMax = 2 * 1024 * 1024;
+// One log entry: a multi is bounded by the client's frame, plus what each of its operations gets on
+// top of that (for small creates, three times their size).
+inline constexpr std::size_t kEntryBytesMax = 4 * 1024 * 1024;
 // One PROPOSAL or INFORM message between members; a batch is cut here so that a ping never waits
 // long behind one.
 inline constexpr std::size_t kProposalBatchBytesMax = 1024 * 1024;

@@ -168,7 +168,6 @@ class Conversation {
                    const ReplyTo& to,
                    const tree::Outcome& outcome,
                    std::string& out) const;
-  [[nodiscard]] tree::Stat stat_of(const tree::Outcome& result) const;
   // Something was put out that began at `before`.
   void sent(std::size_t before, Zxid zxid, Instant arrived);
   void advance();

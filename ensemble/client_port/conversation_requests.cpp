@@ -399,24 +399,16 @@ void Conversation::write_multi(const Pending& pending,
       reply.failed(replaced ? other->error : result.error);
     } else if (const auto* create = std::get_if<CreateBody>(&asked.operations[i])) {
       const auto parent = create->path.substr(0, create->path.rfind('/') + 1);
-      reply.created(create->op, std::string(parent) + result.name, stat_of(result));
+      reply.created(create->op, std::string(parent) + result.name,
+                    result.stat.value_or(tree::Stat{}));
     } else if (std::holds_alternative<SetDataBody>(asked.operations[i])) {
-      reply.set(stat_of(result));
+      reply.set(result.stat.value_or(tree::Stat{}));
     } else {
       const bool deleted = std::holds_alternative<DeleteBody>(asked.operations[i]);
       reply.succeeded(deleted ? OpCode::kDelete : OpCode::kCheck);
     }
   }
   reply.end();
-}
-
-// As it is after the whole txn; what a later operation of it deleted has lived for its time only.
-tree::Stat Conversation::stat_of(const tree::Outcome& result) const {
-  tree::Stat stat;
-  stat.czxid = stat.mzxid = stat.pzxid = result.zxid;
-  if (const auto znode = hub_.tree().find(result.ino)) stat = znode->stat;
-  stat.version = result.version;
-  return stat;
 }
 
 void Conversation::sent(std::size_t before, Zxid zxid, Instant arrived) {

@@ -112,6 +112,7 @@ void SessionTable::keep(SessionRecord& session, Xid xid, const Outcome& outcome)
   // A request that comes twice leaves its last outcome.
   if (session.outcomes.size() == count) digest_ -= checksum_of(session.id, xid, it->second);
   it->second = outcome;
+  for (Outcome& operation : it->second.operations) operation.stat.reset();
   digest_ += checksum_of(session.id, xid, outcome);
 }
 

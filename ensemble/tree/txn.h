@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/acl.h"
 #include "ensemble/tree/lock.h"
+#include "ensemble/tree/stat.h"
 
 namespace zkfs::tree {
 
@@ -225,8 +227,14 @@ struct Outcome {
   std::string name;                 // create: the final name
   std::int32_t version = 0;         // the data version afterwards, where there is one
   std::vector<Outcome> operations;  // multi: one each
+  // Create and set in a multi: after this step. For who hears of it at once: it is neither kept nor
+  // compared.
+  std::optional<Stat> stat;
 
-  friend bool operator==(const Outcome&, const Outcome&) = default;
+  friend bool operator==(const Outcome& a, const Outcome& b) {
+    return std::tie(a.error, a.zxid, a.ino, a.name, a.version, a.operations) ==
+           std::tie(b.error, b.zxid, b.ino, b.name, b.version, b.operations);
+  }
 };
 
 }  // namespace zkfs::tree

@@ -387,7 +387,11 @@ Outcome TxnApplier::operator()(const MultiTxn& txn) {
   outcome.zxid = zxid_;
   outcome.operations.reserve(txn.operations.size());
   for (const SubTxn& operation : txn.operations) {
-    outcome.operations.push_back(std::visit(*this, operation));
+    Outcome& step = outcome.operations.emplace_back(std::visit(*this, operation));
+    // Later ones may change or delete what this one made.
+    const bool shown = std::holds_alternative<CreateTxn>(operation) ||
+                       std::holds_alternative<SetDataTxn>(operation);
+    if (shown) step.stat = tree_.view(tree_.find(step.ino)).stat;
   }
   return outcome;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stat and the read-only view of a znode that DataTree hands out. How a znode lies in memory is
+// The read-only view of a znode that DataTree hands out. How a znode lies in memory is
 // data_tree.cpp's affair.
 #pragma once
 
@@ -10,24 +10,10 @@
 #include "ensemble/base/clock.h"
 #include "ensemble/base/ids.h"
 #include "ensemble/tree/acl.h"
+#include "ensemble/tree/stat.h"
 #include "ensemble/tree/txn.h"
 
 namespace zkfs::tree {
-
-// ZooKeeper's stat block (reference/zookeeper.md 3.2), with the same names.
-struct Stat {
-  Zxid czxid;
-  Zxid mzxid;
-  Zxid pzxid;
-  WallMillis ctime = 0;
-  WallMillis mtime = 0;
-  std::int32_t version = 0;   // of the data
-  std::int32_t cversion = 0;  // 2 * creates - children, as ZooKeeper shows it
-  std::int32_t aversion = 0;
-  SessionId ephemeral_owner;  // 0 unless the type is kEphemeral
-  std::uint32_t data_length = 0;
-  std::uint32_t num_children = 0;
-};
 
 // A copy of everything about one znode but its children's names; cheap (data and ACL are shared,
 // not copied). `name` and `acl` point into the tree and are valid until the next apply().

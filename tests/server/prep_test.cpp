@@ -571,7 +571,8 @@ TEST(PrepMulti, TooLargeForOneLogEntryIsRefusedWhole) {
   Leader leader;
   const std::string large(limits::kDataBytesMax, 'x');
   EXPECT_EQ(leader.error_of(
-                multi({create(at("/a"), large), create(at("/b"), large), create(at("/c"), large)})),
+                multi({create(at("/a"), large), create(at("/b"), large), create(at("/c"), large),
+                       create(at("/d"), large), create(at("/e"), large)})),
             Error::kTooLarge);
   EXPECT_EQ(leader.ino("/a"), Ino{});
 }

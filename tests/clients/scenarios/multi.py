@@ -40,6 +40,29 @@ def multi_create_answers(t):
 
 
 @scenario
+def multi_stats_are_of_their_steps(t):
+    """Not of the end of the multi, where later operations have changed or deleted what was set."""
+    a = t.client()
+    r = t.root
+    a.create(r)
+    a.multi(m_set(r, b"ab"), m_set(r, b"abcd"), m_create(f"{r}/c"))
+    a.multi(m_delete(f"{r}/c"), m_set(r, b"abc"), m_delete(r))
+
+
+@scenario
+def multi_of_thousands(t):
+    """As many small operations as a frame holds."""
+    a = t.client()
+    r = t.root
+    a.create(r)
+    creates = [m_create(f"{r}/{i:05d}") for i in range(12000)]
+    body = b"".join(int32(n) + b"\0" + int32(-1) + record for n, record, _ in creates)
+    reply = a.quietly(rawzk.MULTI, body + int32(-1) + b"\1" + int32(-1))
+    a.say(f"multi of {len(creates)} creates -> {reply.error}")
+    a.delete(f"{r}/11999")
+
+
+@scenario
 def multi_fails(t):
     a = t.client()
     r = t.root
