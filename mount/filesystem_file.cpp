@@ -124,7 +124,8 @@ void Filesystem::open_now(Reply reply, NodeId node, fuse_file_info info) {
   reply.open(info);
 }
 
-// A process sees its own writes at once, through any descriptor (contract section 2).
+// A process sees its own writes at once, through any descriptor (contract section 2). But only the
+// thread that writes: to the others, as to everybody, a value is whole, the old one or the new.
 void Filesystem::show_own_writes(const Reply& reply,
                                  const tree::Znode& znode,
                                  NodeId node,
@@ -132,7 +133,7 @@ void Filesystem::show_own_writes(const Reply& reply,
   const auto [first, last] = files_of_node_.equal_range(node);
   for (auto it = first; it != last; ++it) {
     OpenFile* file = files_.find(it->second);
-    if (file == nullptr || !file->dirty() || !is_opener(reply, *file)) continue;
+    if (file == nullptr || !file->dirty() || file->opener != reply.pid()) continue;
     reader.snapshot = file->mode == WriteMode::kAppend
                           ? Blob(std::string(znode.data.view()) + file->staged)
                           : Blob(file->value());

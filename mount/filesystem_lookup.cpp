@@ -159,7 +159,7 @@ void Filesystem::begin_reading(const tree::Znode& znode, NodeId node, const Repl
   for (auto it = first; it != last; ++it) {
     OpenFile* file = files_.find(it->second);
     if (file == nullptr || file->mode != WriteMode::kNone || file->begun) continue;
-    if (!is_opener(reply, *file)) continue;
+    if (file->opener != reply.pid()) continue;
     file->snapshot = znode.data;
     file->version = znode.stat.version;
     show_own_writes(reply, znode, node, *file);
