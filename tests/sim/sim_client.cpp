@@ -178,7 +178,7 @@ void SimClient::connected(jute::Reader& reader) {
   }
   closing_ = false;
   session().last_decided = since_;
-  session().last_answered = since_;
+  session().last_answered = session().last_sign = since_;
   session().connections.emplace_back();
   state_ = State::kUp;
   if (world_.random.chance(9, 10)) authenticate();

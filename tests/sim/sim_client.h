@@ -61,7 +61,9 @@ struct ClientSession {
   std::optional<Zxid> closed;
   std::optional<Instant> ended;  // no longer in the newest tree
   Instant last_decided{};   // the newest sign of life that was decided by a leader was sent then
-  Instant last_answered{};  // that a server answered
+  Instant last_answered{};  // that a server answered, and that came in time
+  Instant last_sign{};      // that a server answered, in time or not
+  Instant doubted{};        // until then, after a silence as long as the timeout
   Instant last_sent{};      // that was sent
 };
 
@@ -139,6 +141,7 @@ class SimClient {
   void close_session();
 
   // --- answers ---
+  void count_sign(Instant sent);
   void reply(const wire::ReplyHeader& header, jute::Reader& reader);
   void told(ClientRequest& request, bool raised, jute::Reader& reader);
   void event(const wire::ReplyHeader& header, jute::Reader& reader);

@@ -37,6 +37,17 @@ Zxid next(Zxid zxid) {
 
 }  // namespace
 
+// After a silence as long as the timeout the leader may be ending the session, while a server that
+// has not heard of it still answers.
+void SimClient::count_sign(Instant sent) {
+  constexpr Millis kTold{500};      // from the server that hears of the client to the leader
+  constexpr Millis kEnding{2'500};  // and back
+  ClientSession& it = session();
+  if (sent - it.last_sign > Millis(it.timeout_ms) - kTold) it.doubted = sent + kEnding;
+  it.last_sign = std::max(it.last_sign, sent);
+  if (sent >= it.doubted) it.last_answered = std::max(it.last_answered, sent);
+}
+
 void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
   if (connection().answered == connection().requests.size()) {
     violated(fmt::format("an answer {} to nothing", header.xid));
@@ -49,7 +60,7 @@ void SimClient::reply(const wire::ReplyHeader& header, jute::Reader& reader) {
   request.answered = true;
   request.error = header.error;
   request.zxid = Zxid{static_cast<std::uint64_t>(header.zxid)};
-  session().last_answered = std::max(session().last_answered, request.sent);
+  count_sign(request.sent);
   if (request.op == OpCode::kAuth) {
     if (header.error != 0) violated("auth was refused");
     return;
