@@ -274,11 +274,9 @@ Expected<void> TxnLog::write_at_end(std::uint64_t bytes) {
     segment.bytes = target;
   }
   if (end > written_) {
-    written_ = end;
-    if (bytes <= kSmallBatchBytes) {
-      written_ = std::min(end + kZeroStepBytes, segment.bytes);
-      buffer_.resize(written_ - position_, '\0');
-    }
+    const std::uint64_t zeros = std::clamp(kZeroBatches * bytes, kZeroBytesMin, kZeroBytesMax);
+    written_ = std::min(end + zeros, segment.bytes);
+    buffer_.resize(written_ - position_, '\0');
   }
   ZKFS_TRY(active_->write_at(position_, buffer_));
   ZKFS_TRY(active_->sync());
