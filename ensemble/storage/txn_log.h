@@ -15,7 +15,6 @@
 //          16 KiB     246 us     23 KB       130 us     34 KB
 //          32 KiB     297 us     40 KB       124 us     65 KB
 //         100 KiB     327 us    110 KB       168 us    201 KB
-// Large batches without zeros cost a quarter of the throughput of many pipelining clients.
 // A segment never stays empty: one without records is removed at open.
 //
 // Crash story, beyond log_record.h:

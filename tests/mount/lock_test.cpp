@@ -33,6 +33,31 @@ class LockMount : public MountTest {
     const auto znode = m().door().tree().find_path(path);
     return znode ? m().door().tree().locks_of(znode->ino).size() : 0;
   }
+
+  // `call`: of python's fcntl.
+  void expect_lost_lock_told(const std::string& call) {
+    // Not a shell: it would flush, which commits.
+    const pid_t holder = m().start(
+        "echo 0 > job; python3 -c '\n"
+        "import fcntl, os, time\n"
+        "f = os.open(\"job\", os.O_WRONLY | os.O_TRUNC)\n"
+        "fcntl." +
+        call +
+        "(f, fcntl.LOCK_EX)\n"
+        "os.write(f, b\"stale\\n\")\n"
+        "open(\"held\", \"w\").close()\n"
+        "while not os.path.exists(\"lost\"): time.sleep(0.01)\n"
+        "try:\n"
+        "  os.close(f)\n"
+        "  os._exit(1)\n"
+        "except OSError as e: os._exit(0 if e.errno == 5 else 2)'");
+    ASSERT_TRUE(m().drive_until([&] { return m().data("/held").has_value(); }));
+    m().door().expire(m().door().tree().locks_of(ino_of("/job")).at(0).session);
+    sh(": > lost");
+    const Ran ran = m().finish(holder);
+    EXPECT_EQ(ran.status, 0) << ran.out;
+    EXPECT_NE(m().data("/job"), "stale\n");
+  }
 };
 
 TEST_F(LockMount, FlockMakesItsFileAndRunsTheCommand) {
@@ -144,25 +169,7 @@ TEST_F(LockMount, AHolderWhoseSessionIsLostCannotWriteAnyMore) {
 }
 
 TEST_F(LockMount, WhatWasWrittenUnderALostLockIsNotStored) {
-  // Not a shell: it would flush, which commits.
-  const pid_t holder = m().start(
-      "echo 0 > job; python3 -c '\n"
-      "import fcntl, os, time\n"
-      "f = os.open(\"job\", os.O_WRONLY | os.O_TRUNC)\n"
-      "fcntl.flock(f, fcntl.LOCK_EX)\n"
-      "os.write(f, b\"stale\\n\")\n"
-      "open(\"held\", \"w\").close()\n"
-      "while not os.path.exists(\"lost\"): time.sleep(0.01)\n"
-      "try:\n"
-      "  os.close(f)\n"
-      "  os._exit(1)\n"
-      "except OSError as e: os._exit(0 if e.errno == 5 else 2)'");
-  ASSERT_TRUE(m().drive_until([&] { return m().data("/held").has_value(); }));
-  m().door().expire(m().door().tree().locks_of(ino_of("/job")).at(0).session);
-  sh(": > lost");
-  const Ran ran = m().finish(holder);
-  EXPECT_EQ(ran.status, 0) << ran.out;
-  EXPECT_NE(m().data("/job"), "stale\n");
+  expect_lost_lock_told("flock");
 }
 
 TEST_F(LockMount, TheFencingTokenGrowsWithEveryGrant) {
@@ -315,12 +322,13 @@ TEST_F(FcntlMount, AWaiterOutlivesAnotherCloseOfItsProcess) {
       "  fcntl.lockf(f, fcntl.LOCK_UN)\n"
       "t = threading.Thread(target=wait)\n"
       "t.start()\n"
-      "time.sleep(0.5)\n"
+      "while not os.path.exists('go'): time.sleep(0.01)\n"
       "open('db', 'r+b').close()\n"
       "open('closed', 'w').close()\n"
       "t.join()\n"
       "END\nexec python3 $T/p.py");
   ASSERT_TRUE(m().drive_until([&] { return waiting_on("/db") == 1; }));
+  sh(": > go");
   ASSERT_TRUE(m().drive_until([&] { return m().data("/closed").has_value(); }));
   m().door().expire(other);
   EXPECT_EQ(m().finish(p).status, 0);
@@ -342,7 +350,6 @@ TEST_F(FcntlMount, AChildsLastCloseOfAnInheritedFileLeavesTheParentsLocks) {
       "fcntl.lockf(b, fcntl.LOCK_EX)\n"
       "os.close(w)\n"  // the child ends, its copy of `a` is closed
       "os.wait()\n"
-      "time.sleep(0.3)\n"
       "if os.fork() == 0:\n"
       "  g = open('db', 'r+b')\n"
       "  try:\n"
@@ -381,24 +388,7 @@ TEST_F(LockMount, ALockGoesThoughItsFileWasRenamedOverAnother) {
 }
 
 TEST_F(FcntlMount, WhatWasWrittenUnderALostLockIsToldAtClose) {
-  const pid_t holder = m().start(
-      "echo 0 > job; python3 -c '\n"
-      "import fcntl, os, time\n"
-      "f = os.open(\"job\", os.O_WRONLY | os.O_TRUNC)\n"
-      "fcntl.lockf(f, fcntl.LOCK_EX)\n"
-      "os.write(f, b\"stale\\n\")\n"
-      "open(\"held\", \"w\").close()\n"
-      "while not os.path.exists(\"lost\"): time.sleep(0.01)\n"
-      "try:\n"
-      "  os.close(f)\n"
-      "  os._exit(1)\n"
-      "except OSError as e: os._exit(0 if e.errno == 5 else 2)'");
-  ASSERT_TRUE(m().drive_until([&] { return m().data("/held").has_value(); }));
-  m().door().expire(m().door().tree().locks_of(ino_of("/job")).at(0).session);
-  sh(": > lost");
-  const Ran ran = m().finish(holder);
-  EXPECT_EQ(ran.status, 0) << ran.out;
-  EXPECT_NE(m().data("/job"), "stale\n");
+  expect_lost_lock_told("lockf");
 }
 
 TEST_F(LockMount, WhatWasWrittenUnderALockIsThereOnceItIsGivenFree) {
