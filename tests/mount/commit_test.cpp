@@ -164,7 +164,7 @@ TEST_F(Commit, ReaderAtTheEndGoesOnInWhatWasAppended) {
 }
 
 TEST_F(Commit, TailFollowsAppendsAndReCreation) {
-  EXPECT_EQ(sh("echo old > f; tail -s 0.05 -n 1 -F f 2>$T/e > $T/out & p=$!;"
+  EXPECT_EQ(sh("echo old > f; : > $T/out; tail -s 0.05 -n 1 -F f 2>$T/e > $T/out & p=$!;"
                "await() { until grep -qx \"$1\" $T/out; do sleep 0.02; done; };"
                "await old; echo b >> f; await b; echo c >> f; await c; rm f; echo new > f;"
                "await new; kill $p; cat $T/out"),
