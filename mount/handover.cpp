@@ -63,10 +63,10 @@ Creation restore(const handover::Creation& in) {
 // --- inodes ---
 
 void InodeTable::save(handover::Mount& out) const {
-  for (const auto& [node, count] : counts_) {
+  for (const auto& [node, held] : held_) {
     handover::Inode& inode = *out.add_inodes();
     inode.set_node(node);
-    inode.set_count(count);
+    inode.set_count(held.count);
   }
   for (const auto& [provisional, adopted] : adopted_) {
     handover::Adopted& entry = *out.add_adopted();
@@ -79,7 +79,8 @@ void InodeTable::save(handover::Mount& out) const {
 }
 
 void InodeTable::restore(const handover::Mount& in) {
-  for (const handover::Inode& inode : in.inodes()) counts_[inode.node()] = inode.count();
+  // Whoever looked it up: the workers' are few, and soon forgotten.
+  for (const handover::Inode& inode : in.inodes()) held_[inode.node()] = {inode.count(), true};
   for (const handover::Adopted& entry : in.adopted()) {
     adopted_[entry.provisional()] = {.ours = entry.node(), .count = entry.count()};
     if (entry.current()) names_[entry.node()] = entry.provisional();

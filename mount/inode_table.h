@@ -5,6 +5,11 @@
 // pins its inode in the kernel, so a node with a count is the only kind that anybody could be
 // watching. FORGET is saturating.
 //
+// And only if somebody else than the event workers has looked it up since the kernel holds it: with
+// timeouts of 0 the kernel asks for every step of everybody's path, in their name. Otherwise what
+// the workers touch to show a change would itself count as watched, the next change of it would be
+// shown as well, and under load the mount would never stop showing everything to nobody.
+//
 // Ours and theirs: everything in here but fuse_ops goes by the numbers of node_id.h. The kernel has
 // others for two kinds. The root of what it mounted is always 1 (FUSE_ROOT_ID), whichever directory
 // that is. And a file that was made here keeps the provisional number it was made with as long as
@@ -46,21 +51,21 @@ class InodeTable {
 
   // The kernel is given an entry for the node; what to call it there.
   NodeId looked_up(NodeId node) {
-    ++counts_[node];
-    const NodeId name = theirs(node);
-    if (name != node && node != root_) ++adopted_.at(name).count;
-    return name;
+    held_[node].by_users = true;
+    return add(node);
   }
+
+  NodeId looked_up_by_worker(NodeId node) { return add(node); }
 
   // FORGET of the kernel's number. Our number, to be asked held() about.
   NodeId forget(NodeId theirs, std::uint64_t count) {
     const NodeId node = ours(theirs);
-    const auto it = counts_.find(node);
-    if (it != counts_.end()) {
-      if (it->second > count) {
-        it->second -= count;
+    const auto it = held_.find(node);
+    if (it != held_.end()) {
+      if (it->second.count > count) {
+        it->second.count -= count;
       } else {
-        counts_.erase(it);
+        held_.erase(it);
       }
     }
     const auto adopted = adopted_.find(theirs);
@@ -79,38 +84,61 @@ class InodeTable {
   // `provisional`, which the kernel holds, is `node` from now on. If the kernel knows that one by
   // another number already, new look-ups go on using it.
   void adopt(NodeId provisional, NodeId node) {
-    const auto it = counts_.find(provisional);
-    if (it == counts_.end()) return;
-    const std::uint64_t count = it->second;
-    counts_.erase(it);
-    adopted_[provisional] = {.ours = node, .count = count};
-    if (!counts_.contains(node)) names_[node] = provisional;
-    counts_[node] += count;
+    const auto it = held_.find(provisional);
+    if (it == held_.end()) return;
+    const Held former = it->second;
+    held_.erase(it);
+    adopted_[provisional] = {.ours = node, .count = former.count};
+    if (!held_.contains(node)) names_[node] = provisional;
+    Held& now = held_[node];
+    now.count += former.count;
+    now.by_users |= former.by_users;
   }
 
-  // The root always is.
-  [[nodiscard]] bool held(NodeId node) const { return node == root_ || counts_.contains(node); }
+  // The kernel holds it. The root always is.
+  [[nodiscard]] bool held(NodeId node) const { return node == root_ || held_.contains(node); }
 
-  // Calls `f(node)` for every node held, in no particular order.
+  // Somebody could be watching it: it is held, and not just by the workers. The root always is.
+  [[nodiscard]] bool watchable(NodeId node) const {
+    const auto it = held_.find(node);
+    return node == root_ || (it != held_.end() && it->second.by_users);
+  }
+
+  // Calls `f(node)` for every node watchable, but maybe the root, in no particular order.
   template <typename F>
-  void for_each(F&& f) const {
-    for (const auto& [node, count] : counts_) f(node);
+  void for_each_watchable(F&& f) const {
+    for (const auto& [node, held] : held_) {
+      if (held.by_users) f(node);
+    }
   }
 
-  [[nodiscard]] std::size_t size() const { return counts_.size(); }
+  // How many are held.
+  [[nodiscard]] std::size_t size() const { return held_.size(); }
 
   // For the daemon that takes this one's place, and there (handover.cpp).
   void save(handover::Mount& out) const;
   void restore(const handover::Mount& in);
 
  private:
+  struct Held {
+    std::uint64_t count = 0;
+    bool by_users = false;  // looked up by somebody else than a worker since it is held
+  };
+
   struct Adopted {
     NodeId ours = 0;
     std::uint64_t count = 0;  // of the look-ups answered with the provisional number
   };
 
+  NodeId add(NodeId node) {
+    ++held_[node].count;
+    const NodeId name = theirs(node);
+    if (name != node && node != root_) ++adopted_.at(name).count;
+    return name;
+  }
+
   NodeId root_ = kRootNode;
-  std::unordered_map<NodeId, std::uint64_t> counts_;
+  std::unordered_map<NodeId, Held> held_;
   std::unordered_map<NodeId, Adopted> adopted_;  // by provisional number
   std::unordered_map<NodeId, NodeId> names_;     // ours to the provisional one
 };

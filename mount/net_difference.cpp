@@ -189,7 +189,7 @@ class Difference {
         for (const Ino child : tree->children_of(directory)) inos.insert(child);
     };
     add_children(root);
-    inodes_.for_each([&](NodeId node) {
+    inodes_.for_each_watchable([&](NodeId node) {
       if (!is_of_znode(node)) return;
       inos.insert(ino_of(node));
       if (face_of(node) == Face::kDirectory) add_children(ino_of(node));

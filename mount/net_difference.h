@@ -11,12 +11,12 @@
 
 namespace zkfs::mount {
 
-// What differs, as far as the kernel holds it: held nodes, and the children of held directories.
-// In an order in which it could have happened: first removals and moves, children before their
-// directory and each name left before it is taken; then creations, data, attributes. Two that swap
-// places are an exchange. Where several move in a circle one of them goes too early, and is shown
-// once more by its attributes at the end, so that the last that is told of each name is that it is
-// there.
+// What differs, as far as anybody could be watching it (InodeTable::watchable): such nodes, and the
+// children of such directories. In an order in which it could have happened: first removals and
+// moves, children before their directory and each name left before it is taken; then creations,
+// data, attributes. Two that swap places are an exchange. Where several move in a circle one of
+// them goes too early, and is shown once more by its attributes at the end, so that the last that
+// is told of each name is that it is there.
 std::vector<tree::Change> net_difference(const tree::DataTree& before,
                                          const tree::DataTree& after,
                                          const InodeTable& inodes);

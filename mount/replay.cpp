@@ -399,7 +399,7 @@ struct stat Replay::State::attributes_of(const ReplayItem* item, NodeId node) co
 
 fuse_entry_param Replay::State::hand_out(const ReplaySubject& subject) {
   fuse_entry_param entry = entry_of(subject);
-  entry.ino = inodes.looked_up(subject.node);
+  entry.ino = inodes.looked_up_by_worker(subject.node);
   return entry;
 }
 

@@ -90,9 +90,9 @@ class Planner {
   }
 
  private:
-  [[nodiscard]] bool held(NodeId node) const { return world_.inodes.held(node); }
+  [[nodiscard]] bool watchable(NodeId node) const { return world_.inodes.watchable(node); }
 
-  [[nodiscard]] bool seen() const { return held(parent_) || held(subject_.node); }
+  [[nodiscard]] bool seen() const { return watchable(parent_) || watchable(subject_.node); }
 
   [[nodiscard]] ReplayItem here(Poke::Kind kind) const {
     return item(kind, parent_, name_, subject_);
@@ -106,13 +106,14 @@ class Planner {
 
   [[nodiscard]] Items created() const {
     // A new name can only be watched for in its directory.
-    if (!held(parent_)) return {};
+    if (!watchable(parent_)) return {};
     return {here(creation_of(subject_))};
   }
 
   [[nodiscard]] std::optional<ReplayItem> data_of_removed() const {
     const bool shown = change_.directory && change_.data_size != 0;
-    if (!shown || !(held(directory_node(change_.ino)) || held(file_node(change_.ino)))) return {};
+    if (!shown || !(watchable(directory_node(change_.ino)) || watchable(file_node(change_.ino))))
+      return {};
     return data_entry(Poke::Kind::kUnlink);
   }
 
@@ -131,12 +132,12 @@ class Planner {
 
   [[nodiscard]] Items directory_data() const {
     const NodeId entry = file_node(change_.ino);
-    if (!held(directory_node(change_.ino)) && !held(entry)) return {};
+    if (!watchable(directory_node(change_.ino)) && !watchable(entry)) return {};
     const bool has = change_.data_size != 0;
     if (!change_.had_data && has) return {data_entry(Poke::Kind::kCreateWithData)};
     if (change_.had_data && !has) return {data_entry(Poke::Kind::kUnlink)};
     // Empty it is not listed, but leads there.
-    if (!has && !held(entry)) return {};
+    if (!has && !watchable(entry)) return {};
     return {data_entry(Poke::Kind::kModify)};
   }
 
@@ -154,9 +155,9 @@ class Planner {
   [[nodiscard]] Items moved(ReplaySubject source, ReplaySubject target, Poke::Kind kind) const {
     const NodeId old_parent = directory_node(change_.old_parent);
     // What the kernel does not hold need not be there for it, except to swap places with it.
-    if (kind != Poke::Kind::kExchange && !held(target.node)) target = {};
-    if (!held(old_parent) && !held(parent_) && !held(source.node) &&
-        (target.node == 0 || !held(target.node)))
+    if (kind != Poke::Kind::kExchange && !watchable(target.node)) target = {};
+    if (!watchable(old_parent) && !watchable(parent_) && !watchable(source.node) &&
+        (target.node == 0 || !watchable(target.node)))
       return {};
     ReplayItem move = item(kind, old_parent, shown_name(change_.old_name), source);
     move.poke.other_parent = parent_;
@@ -176,7 +177,7 @@ class Planner {
         subject_of(change_.other, false, change_.node_kind, change_.data_size);
     const ReplaySubject target = former_subject();
     const bool target_lives = target.type == subject_.type;
-    const bool watched = held(target.node);
+    const bool watched = watchable(target.node);
     Items items = moved(source, target, Poke::Kind::kReplace);
     for (ReplayItem& move : items) move.target_lives = target_lives;
     if (watched && target_lives) items.push_back(here(Poke::Kind::kModify));
@@ -192,7 +193,7 @@ class Planner {
   // One inode goes, another comes.
   [[nodiscard]] Items retyped() const {
     const ReplaySubject former = former_subject();
-    if (!held(parent_) && !held(former.node)) return {};
+    if (!watchable(parent_) && !watchable(former.node)) return {};
     const bool directory = S_ISDIR(former.type);
     return {item(directory ? Poke::Kind::kRemoveDirectory : Poke::Kind::kUnlink, parent_, name_,
                  former),
@@ -213,13 +214,13 @@ class Halves {
 
   [[nodiscard]] Items plan() const {
     Items items;
-    if (held(poke_.parent)) leave(items);
-    if (held(poke_.other_parent)) arrive(items);
+    if (watchable(poke_.parent)) leave(items);
+    if (watchable(poke_.other_parent)) arrive(items);
     return items;
   }
 
  private:
-  [[nodiscard]] bool held(NodeId node) const { return world_.inodes.held(node); }
+  [[nodiscard]] bool watchable(NodeId node) const { return world_.inodes.watchable(node); }
 
   // A directory that lives cannot be shown as removed, or nothing could be made in it any more: it
   // is moved to where it is now.

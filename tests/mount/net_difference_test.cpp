@@ -100,6 +100,14 @@ TEST_F(NetDifference, OfWhatNobodyHoldsIsNothing) {
   EXPECT_EQ(missed({set_data("/d/f", "x"), create_file("/d/g"), remove("/d/f")}), Lines{});
 }
 
+TEST_F(NetDifference, OfWhatOnlyTheWorkersHoldIsNothing) {
+  make(create_file("/d/f"));
+  inodes_.looked_up_by_worker(mount::natural_node(*door_.tree().find_path("/d")));
+  EXPECT_EQ(missed({set_data("/d/f", "x")}), Lines{});
+  hold("/d");
+  EXPECT_EQ(missed({set_data("/d/f", "y")}), Lines{"data f"});
+}
+
 TEST_F(NetDifference, WhatCameAndWentIsNothing) {
   hold("/d");
   EXPECT_EQ(missed({create_file("/d/f"), remove("/d/f")}), Lines{});
