@@ -159,6 +159,10 @@ int EventHelper::descriptor(std::size_t worker) const {
   return state_->workers.at(worker).socket;
 }
 
+bool EventHelper::prune(std::size_t worker) {
+  return state_->send(state_->workers.at(worker), encode_prune());
+}
+
 bool EventHelper::send(std::size_t worker, const Poke& poke) {
   ZKFS_CHECK(poke.token != 0, "poke without a token name={}", poke.name);
   const std::string order = encode_order(poke);

@@ -103,6 +103,12 @@ class EventHelper {
   // Its socket; -1 once it is dead.
   [[nodiscard]] int descriptor(std::size_t worker) const;
 
+  // Tells the worker to prune from the kernel's cache what nobody uses of the mount, so that FORGET
+  // tells of it; it reports the outcome as the completion of kPruneToken (EPERM: a worker without
+  // CAP_SYS_ADMIN over the filesystem). False as send().
+  static constexpr std::uint64_t kPruneToken = ~std::uint64_t{0};
+  bool prune(std::size_t worker);
+
   // Sends a poke to this worker; false if it is gone or its socket is full (then keep it and try
   // again after a completion). A worker performs its pokes one after the other.
   bool send(std::size_t worker, const Poke& poke);

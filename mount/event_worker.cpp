@@ -96,6 +96,7 @@ class Worker {
   }
 
   int poke(const Order& order);
+  [[nodiscard]] int prune() const;
 
  private:
   int clone(const char* mountpoint);
@@ -217,6 +218,19 @@ int Worker::poke(const Order& order) {
   return EINVAL;
 }
 
+// Reconfiguring a filesystem prunes the entries that nobody uses from the kernel's cache
+// (reconfigure_super, fs/super.c), here without a change of any option. What is open, somebody's
+// working directory or watched stays.
+int Worker::prune() const {
+  if (!root_.valid()) return error_;
+  const Descriptor context(
+      static_cast<int>(::syscall(SYS_fspick, root_.get(), "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC)));
+  if (!context.valid()) return errno;
+  return ::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0
+             ? 0
+             : errno;
+}
+
 // False: not an order of ours.
 bool decode(const char* bytes, std::size_t size, Order& order) {
   if (size < sizeof order.header) return false;
@@ -289,6 +303,13 @@ std::string encode_detach() {
   return encode(header, {"", "", "", ""});
 }
 
+std::string encode_prune() {
+  WorkerOrder header;
+  header.action = WorkerOrder::Action::kPrune;
+  header.token = EventHelper::kPruneToken;
+  return encode(header, {"", "", "", ""});
+}
+
 void run_event_worker(int socket, pid_t daemon) {
   become_worker(socket, daemon);
   Worker worker;
@@ -305,8 +326,16 @@ void run_event_worker(int socket, pid_t daemon) {
     }
     WorkerDone done;
     done.token = order.header.token;
-    done.error = order.header.action == WorkerOrder::Action::kAttach ? worker.attach(order.name)
-                                                                     : worker.poke(order);
+    switch (order.header.action) {
+      case WorkerOrder::Action::kAttach:
+        done.error = worker.attach(order.name);
+        break;
+      case WorkerOrder::Action::kPrune:
+        done.error = worker.prune();
+        break;
+      default:
+        done.error = worker.poke(order);
+    }
     if (::send(kSocket, &done, sizeof done, MSG_NOSIGNAL) != sizeof done) ::_exit(0);
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The worker process of EventHelper and what it says over its SOCK_SEQPACKET socket: one message
-// from the daemon per poke (or attach, detach), one back when it is done, in the same order. The
-// completion is sent before the next message is read, so whoever gets a request of the worker and
-// then empties the socket knows which poke the request belongs to.
+// from the daemon per poke (or attach, detach, prune), one back when it is done, in the same order.
+// The completion is sent before the next message is read, so whoever gets a request of the worker
+// and then empties the socket knows which poke the request belongs to.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +23,7 @@ struct WorkerOrder {
     kPoke,
     kAttach,  // `name` is the mount point
     kDetach,
+    kPrune,  // done when it is done, like a poke
   };
   std::uint64_t token = 0;
   NodeId parent = 0;
@@ -45,6 +46,7 @@ inline constexpr std::size_t kOrderBytesMax = sizeof(WorkerOrder) + 4 * 4096;
 std::string encode_order(const Poke& poke);
 std::string encode_attach(std::string_view mountpoint);
 std::string encode_detach();
+std::string encode_prune();
 
 // The life of a worker, in the forked child. `daemon` is the pid it dies with.
 [[noreturn]] void run_event_worker(int socket, pid_t daemon);

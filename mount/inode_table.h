@@ -8,7 +8,8 @@
 // And only if somebody else than the event workers has looked it up since the kernel holds it: with
 // timeouts of 0 the kernel asks for every step of everybody's path, in their name. Otherwise what
 // the workers touch to show a change would itself count as watched, the next change of it would be
-// shown as well, and under load the mount would never stop showing everything to nobody.
+// shown as well, and under load the mount would never stop showing everything to nobody. The kernel
+// forgets nothing by itself while memory lasts; replay.cpp makes it, when that pays.
 //
 // Ours and theirs: everything in here but fuse_ops goes by the numbers of node_id.h. The kernel has
 // others for two kinds. The root of what it mounted is always 1 (FUSE_ROOT_ID), whichever directory

@@ -191,6 +191,8 @@ std::string Mount::State::metrics_text() const {
     text.sample("zkfs_replay_events_total", label + ',' + MetricsText::label("result", result),
                 count);
   }
+  text.one("zkfs_replay_prunes_total", "counter",
+           "Times the kernel was made to forget what nobody uses.", label, replayed.prunes);
   const LockCounts all_locks = count_locks(door.tree());
   text.family("zkfs_locks", "gauge", "Advisory locks of the ensemble.");
   text.sample("zkfs_locks", MetricsText::label("state", "held"), all_locks.held);

@@ -34,6 +34,8 @@ namespace {
 
 using tree::Change;
 
+// Pokes after which the kernel is made to tell what is in use still, if it holds fewer nodes.
+constexpr std::size_t kPruneMin = 1'024;
 constexpr std::uint64_t kReplayHandle = Replay::kHandleBit | 1U;
 
 bool creates(Poke::Kind kind) {
@@ -113,6 +115,10 @@ struct Replay::State {
   std::shared_ptr<State*> self = std::make_shared<State*>(this);
   Throttle overflow_log;
   Throttle failure_log;
+  // See prune_if_due().
+  std::size_t shown_since_prune = 0;
+  std::optional<std::size_t> pruning;  // which worker
+  bool can_prune = true;
 
   // --- from changes to the queue ---
   void add_all(std::span<const Change> changes, const tree::DataTree& tree, auto&& wanted);
@@ -127,6 +133,8 @@ struct Replay::State {
   bool send_next(std::size_t worker);
   void done(std::size_t worker, std::uint64_t token, int error);
   void show_halves(const ReplayItem& move);
+  void prune_if_due(std::size_t worker);
+  void pruned(int error);
   void attached(int error);
   void buried(std::size_t worker);
   void turn_off();
@@ -252,8 +260,10 @@ bool Replay::State::send_next(std::size_t worker) {
 
 void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
   if (token == 0) return attached(error);
+  if (token == EventHelper::kPruneToken) return pruned(error);
   const auto item = queue.finish(worker, token);
   if (!item) return;
+  prune_if_due(worker);
   if (error == ESTALE && moves(item->poke.kind) && !item->second_choice) {
     ++counters.skipped;
     return show_halves(*item);
@@ -279,6 +289,29 @@ void Replay::State::done(std::size_t worker, std::uint64_t token, int error) {
         ZKFS_LOG_WARN(
             mount, "inotify replay: a change is not shown name={} kind={}: {} failed_total={}",
             item->poke.name, static_cast<int>(item->poke.kind), ::strerror(error), counters.failed);
+  }
+}
+
+// The kernel holds what anybody has ever looked at until memory is short, and does not say what of
+// it is watched. So as not to show for ever the changes of a tree that was once listed, what nobody
+// uses is pruned after as many pokes as it holds nodes: that costs a small part of what those did.
+void Replay::State::prune_if_due(std::size_t worker) {
+  if (++shown_since_prune < std::max(kPruneMin, inodes.size())) return;
+  if (pruning || !can_prune || !running || !helper->prune(worker)) return;
+  shown_since_prune = 0;
+  pruning = worker;
+}
+
+void Replay::State::pruned(int error) {
+  pruning.reset();
+  if (error == 0) {
+    ++counters.prunes;
+  } else if (running) {
+    can_prune = false;
+    ZKFS_LOG_INFO(mount,
+                  "inotify replay shows changes also where nobody watches any more: the kernel's "
+                  "unused entries cannot be pruned: {}",
+                  ::strerror(error));
   }
 }
 
@@ -313,6 +346,7 @@ void Replay::State::turn_off() {
 
 void Replay::State::buried(std::size_t worker) {
   descriptors[worker]->release();
+  if (pruning == worker) pruning.reset();
   // What had fired its event is not fired again.
   if (const ReplayItem* item = queue.current(worker); item != nullptr && item->effected) {
     queue.finish(worker, item->poke.token);

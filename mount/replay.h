@@ -44,7 +44,8 @@ class Mount;
 namespace zkfs::mount {
 
 struct ReplayCounters {
-  std::uint64_t queued = 0, done = 0, skipped = 0, merged = 0, overflowed = 0, failed = 0;
+  std::uint64_t queued = 0, done = 0, skipped = 0, merged = 0, overflowed = 0, failed = 0,
+                prunes = 0;
 };
 
 class Replay {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <optional>
@@ -83,6 +84,33 @@ TEST_F(ReplayFlood, WhatNobodyHasLookedAtIsNotShown) {
   flood(kFiles, [&](int i) { return create_file(path(i)); });
   flood(2'000, [&](int i) { return set_data(path(i), fmt::format("{}", i)); });
   EXPECT_EQ(mount_->counters().queued, 1U) << "d in the root, which somebody might be watching";
+}
+
+// Whoever lists a tree makes the kernel hold all of it.
+TEST_F(ReplayFlood, WhatNobodyLooksAtAnyMoreIsNotShownForEver) {
+  constexpr int kFiles = 100;
+  const auto path = [](int i) { return fmt::format("/d{}/f{}", i % 2, i % kFiles); };
+  make_watched("d0");
+  mount_->foreign(create_directory("/d1"));
+  flood(kFiles, [&](int i) { return create_file(path(i)); });
+  ASSERT_EQ(std::system(fmt::format("ls -lR {} > /dev/null", mount_->path()).c_str()), 0);
+  int changes = 0;
+  const auto change = [&](int i) { return set_data(path(i), fmt::format("{}", ++changes)); };
+  while (mount_->counters().prunes == 0) flood(kFiles, change);
+  const auto held = [&](int i) {
+    bool watchable = false;
+    mount_->run([&] {
+      const auto znode = mount_->door().tree().find_path(path(i));
+      watchable = mount_->inodes().watchable(mount::directory_node(znode->parent));
+    });
+    return watchable;
+  };
+  while (held(1)) flood(1, change);
+  seen_.clear();
+  const auto queued = mount_->counters().queued;
+  flood(kFiles, change);
+  EXPECT_EQ(mount_->counters().queued, queued + kFiles / 2);
+  for (int i = 0; i < kFiles; i += 2) EXPECT_GE(seen_[fmt::format("d0: MODIFY f{}", i)], 1) << i;
 }
 
 TEST_F(ReplayFlood, ManyDirectoriesAreServedSideBySide) {
