@@ -43,6 +43,8 @@ inline constexpr std::size_t kLocksPerSessionMax = 65'536;
 inline constexpr std::size_t kSnapshotChunkBytes = 256 * 1024;
 // Bytes of snapshot on their way to one learner, or to the disk, before the iteration pauses.
 inline constexpr std::size_t kSnapshotWindowBytes = 4 * 1024 * 1024;
+// Bytes of txns on their way to a learner that is being brought up.
+inline constexpr std::size_t kCatchUpWindowBytes = 8 * 1024 * 1024;
 
 // Bytes queued for one peer. At the cap the link is dropped: a peer that far behind is brought up
 // again by synchronisation.

@@ -49,7 +49,10 @@ void Member::State::flush() {
 }
 
 bool Member::State::turn() {
-  auto effects = zab.flush(now.monotonic);
+  auto effects = zab.flush(now.monotonic, [this](ServerId to) {
+    return limits::kCatchUpWindowBytes -
+           std::min(limits::kCatchUpWindowBytes, peers.queued_bytes(to));
+  });
   for (auto& effect : effects) {
     std::visit([this](auto& e) { on(e); }, effect);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "ensemble/base/clock.h"
@@ -10,6 +11,9 @@
 #include "ensemble/base/limits.h"
 
 namespace zkfs::zab {
+
+// How many bytes may be queued on the link to a peer now, beyond what waits there already.
+using LinkRoom = std::function<std::size_t(ServerId)>;
 
 struct Config {
   ServerId self;

@@ -2,6 +2,7 @@
 #include "ensemble/zab/leader.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "ensemble/base/check.h"
@@ -133,7 +134,7 @@ void Leader::synchronise(ServerId id, Learner& learner) {
   // 2. Its log is a prefix of ours: what is missing.
   if (history.contains(state.last_logged)) {
     context_.send(id, Diff{learner.tag, state.last_logged});
-    begin_syncing(id, learner, state.last_logged);
+    begin_catching_up(learner, state.last_logged);
     return;
   }
   // 3. It holds something that ours does not: cut it there. Sound across epochs as well: entries of
@@ -149,29 +150,39 @@ void Leader::synchronise(ServerId id, Learner& learner) {
     return;
   }
   context_.send(id, Trunc{learner.tag, last});
-  begin_syncing(id, learner, last);
+  begin_catching_up(learner, last);
 }
 
 void Leader::snapshot_sent(ServerId id, std::uint64_t tag, Zxid zxid) {
   const auto it = learners_.find(id);
   if (it == learners_.end() || it->second.tag != tag) return;
   if (it->second.phase != Learner::Phase::kSnapshot) return;
-  begin_syncing(id, it->second, zxid);
+  begin_catching_up(it->second, zxid);
 }
 
-void Leader::begin_syncing(ServerId id, Learner& learner, Zxid from) {
-  learner.phase = Learner::Phase::kSyncing;
+void Leader::begin_catching_up(Learner& learner, Zxid from) {
+  learner.phase = Learner::Phase::kCatchingUp;
   learner.sent = from;
-  send_entries(id, learner);
+}
+
+// As much at once as the link has room for: what was written while a snapshot travelled may be more
+// than a link may hold (limits::kPeerQueueBytesMax), and a link that is cut for that begins again
+// with a snapshot, for ever.
+void Leader::catch_up(ServerId id, Learner& learner, std::size_t room) {
+  if (!send_entries(id, learner, room)) return;
+  learner.phase = Learner::Phase::kSyncing;
   learner.at_new_leader = learner.sent;
   learner.up_to_date_at = context_.history.last();
   context_.send(id, NewLeader{learner.tag, epoch_});
 }
 
-void Leader::send_entries(ServerId id, Learner& learner) {
+bool Leader::send_entries(ServerId id, Learner& learner, std::size_t room) {
   const Zxid limit = learner.observer ? context_.history.committed() : context_.history.last();
   while (learner.sent < limit) {
-    auto entries = context_.history.after(learner.sent, limit, limits::kProposalBatchBytesMax);
+    if (room == 0) return false;
+    auto entries = context_.history.after(
+        learner.sent, limit, std::min<std::size_t>(room, limits::kProposalBatchBytesMax));
+    for (const Entry& entry : entries) room -= std::min<std::size_t>(room, entry.bytes.size());
     learner.sent = entries.back().zxid;
     if (learner.observer) {
       context_.send(id, Inform{learner.tag, std::move(entries)});
@@ -179,6 +190,7 @@ void Leader::send_entries(ServerId id, Learner& learner) {
       context_.send(id, Proposal{learner.tag, std::move(entries)});
     }
   }
+  return true;
 }
 
 void Leader::ack_new_leader(ServerId from, const AckNewLeader& m, Instant now) {
@@ -331,7 +343,8 @@ void Leader::answer_syncs() {
 // Pings wait behind what synchronises it: megabytes, on a slow link seconds (initLimit, as in
 // ZooKeeper; whether it is there is the link's affair meanwhile).
 bool Leader::is_synchronised(const Learner& learner) const {
-  return learner.phase == Learner::Phase::kSnapshot || learner.phase == Learner::Phase::kSyncing;
+  return learner.phase == Learner::Phase::kSnapshot ||
+         learner.phase == Learner::Phase::kCatchingUp || learner.phase == Learner::Phase::kSyncing;
 }
 
 bool Leader::quorum_heard(Instant now) const {
@@ -390,12 +403,13 @@ void Leader::tick(Instant now) {
   });
 }
 
-void Leader::flush(Instant now) {
+void Leader::flush(Instant now, const LinkRoom& room) {
   for (auto& [id, learner] : learners_) {
+    if (learner.phase == Learner::Phase::kCatchingUp) catch_up(id, learner, room(id));
     if (learner.phase != Learner::Phase::kSyncing && learner.phase != Learner::Phase::kInStep) {
       continue;
     }
-    send_entries(id, learner);
+    send_entries(id, learner, std::numeric_limits<std::size_t>::max());
     if (learner.phase == Learner::Phase::kInStep) send_up_to_date(id, learner);
     const Zxid committed = std::min(context_.history.committed(), learner.sent);
     // Inform is proposal and commit in one.
@@ -444,7 +458,8 @@ Zxid Leader::keep_after() const {
   Zxid result = context_.history.committed();
   for (const auto& [id, learner] : learners_) {
     if (learner.phase == Learner::Phase::kSnapshot) result = std::min(result, learner.snapshot);
-    if (learner.phase == Learner::Phase::kSyncing || learner.phase == Learner::Phase::kInStep) {
+    if (learner.phase == Learner::Phase::kCatchingUp || learner.phase == Learner::Phase::kSyncing ||
+        learner.phase == Learner::Phase::kInStep) {
       result = std::min(result, learner.sent);
     }
   }

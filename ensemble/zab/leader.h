@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Leader: the LEADING role, from the decision of the election to the loss of a quorum.
 //
-//   discovery   collect FOLLOWERINFO until a quorum (self included); new epoch = highest promise +
-//   1 promising   acceptedEpoch durable here, LEADERINFO out, collect ACKEPOCH until a quorum;
-//   whoever
-//               has seen more than this member ends this leadership (it would lose committed txns)
-//   adopting    currentEpoch becoming durable here
-//   syncing     bring each learner in step (DIFF, TRUNC, SNAP), NEWLEADER, collect acks of a quorum
-//   active      all of the initial history is committed; propose, ack, commit
+//   discovery  collect FOLLOWERINFO until a quorum (self included); new epoch: highest promise + 1
+//   promising  acceptedEpoch durable here, LEADERINFO out, collect ACKEPOCH until a quorum; whoever
+//              has seen more than this member ends this leadership (it would lose committed txns)
+//   adopting   currentEpoch becoming durable here
+//   syncing    bring each learner in step (DIFF, TRUNC, SNAP), NEWLEADER, collect acks of a quorum
+//   active     all of the initial history is committed; propose, ack, commit
 //
 // A learner's position in the log is one number, `sent`: whatever lies after it is sent, in
 // batches, whether that is synchronisation or broadcast. So a learner cannot miss what was proposed
@@ -70,7 +69,7 @@ class Leader {
 
   void tick(Instant now);
   // Sends what has gathered: entries and commits to learners, entries to the disk, due pings.
-  void flush(Instant now);
+  void flush(Instant now, const LinkRoom& room);
 
   // Set when this leadership must end, with the reason.
   [[nodiscard]] const std::optional<std::string>& ended() const { return ended_; }
@@ -102,12 +101,13 @@ class Leader {
 
   struct Learner {
     enum class Phase : std::uint8_t {
-      kInfo,      // FOLLOWERINFO came
-      kPromised,  // LEADERINFO sent
-      kWaiting,   // ACKEPOCH came; cannot be synchronised yet
-      kSnapshot,  // a snapshot is being streamed to it
-      kSyncing,   // NEWLEADER sent
-      kInStep,    // it acknowledged NEWLEADER
+      kInfo,        // FOLLOWERINFO came
+      kPromised,    // LEADERINFO sent
+      kWaiting,     // ACKEPOCH came; cannot be synchronised yet
+      kSnapshot,    // a snapshot is being streamed to it
+      kCatchingUp,  // it is sent what comes after its log or its snapshot
+      kSyncing,     // NEWLEADER sent
+      kInStep,      // it acknowledged NEWLEADER
     };
     std::uint64_t tag = 0;
     bool observer = false;
@@ -144,8 +144,10 @@ class Leader {
   void send_leader_info(ServerId id, Learner& learner);
   void synchronise(ServerId id, Learner& learner);
   void synchronise_waiting();
-  void begin_syncing(ServerId id, Learner& learner, Zxid from);
-  void send_entries(ServerId id, Learner& learner);
+  static void begin_catching_up(Learner& learner, Zxid from);
+  void catch_up(ServerId id, Learner& learner, std::size_t room);
+  // True if that is all there is; at most about `room` bytes are sent.
+  bool send_entries(ServerId id, Learner& learner, std::size_t room);
   void maybe_activate();
   void send_up_to_date(ServerId id, Learner& learner);
   void maybe_commit();

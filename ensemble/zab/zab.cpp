@@ -243,10 +243,10 @@ void Zab::snapshot_sent(ServerId learner, std::uint64_t tag, Zxid zxid) {
   if (auto* leader = std::get_if<Leader>(&role_)) leader->snapshot_sent(learner, tag, zxid);
 }
 
-std::vector<Effect> Zab::flush(Instant now) {
+std::vector<Effect> Zab::flush(Instant now, const LinkRoom& room) {
   Zxid keep_after = context_.history.committed();
   if (auto* leader = std::get_if<Leader>(&role_)) {
-    leader->flush(now);
+    leader->flush(now, room);
     keep_after = leader->keep_after();
   } else if (auto* learner = std::get_if<Learner>(&role_)) {
     learner->flush();

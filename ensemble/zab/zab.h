@@ -62,8 +62,9 @@ class Zab {
   [[nodiscard]] bool converses(ServerId learner, std::uint64_t tag) const;
   void snapshot_sent(ServerId learner, std::uint64_t tag, Zxid zxid);
 
-  // Gathers what the turn came to and returns all effects since the last flush, in order.
-  std::vector<Effect> flush(Instant now);
+  // Gathers what the turn came to and returns all effects since the last flush, in order. `room`
+  // paces only what brings a learner up; when there was none, the next flush goes on.
+  std::vector<Effect> flush(Instant now, const LinkRoom& room);
 
   [[nodiscard]] PeerState state() const;
   // 0 while LOOKING.

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A member that can reach an ensemble must not wait for ever: odd networks, odd moments.
+#include <algorithm>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/zab/world.h"
@@ -260,6 +263,37 @@ TEST(Liveness, ALeaderWhoseDiskHangsDoesNotHoldUpTheOthers) {
   EXPECT_TRUE(world.run_until([&] { return world.leader() != 0; }, Millis{300'000}))
       << to_string(world.zab(1).state()) << " " << to_string(world.zab(2).state()) << " "
       << to_string(world.zab(3).state());
+}
+
+// A link that is given more than it can hold is cut, and all begins again.
+TEST(Liveness, ALearnerIsBroughtUpAsItsLinkTakesIt) {
+  constexpr std::size_t kMissed = 200;
+  for (const std::size_t history_max : {std::size_t{20'000}, std::size_t{2}}) {
+    SCOPED_TRACE(fmt::format("history_max={}", history_max));
+    World world(3);
+    world.slow_snapshots = true;
+    for (const Id id : world.ids()) world.node(id).config.history_entries_max = history_max;
+    world.start_all();
+    ASSERT_TRUE(world.run_until([&] { return world.converged(); }));
+    world.crash(1);
+    std::size_t written = 0;
+    for (; written < kMissed; ++written) world.propose(3, "x");
+    world.deliver_all();
+    world.link_txns_max = 4;
+    world.start(1);
+    world.link_all(1);
+    std::size_t most = 0;
+    // And while it comes, as much again is written.
+    EXPECT_TRUE(world.run_until([&] {
+      if (written < 2 * kMissed) {
+        world.propose(3, "y");
+        ++written;
+      }
+      most = std::max(most, world.txns_in_flight(3, 1));
+      return written == 2 * kMissed && world.converged();
+    }));
+    EXPECT_EQ(most, world.link_txns_max);
+  }
 }
 
 }  // namespace

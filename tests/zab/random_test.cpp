@@ -35,6 +35,7 @@ class Run {
       world_.node(id).config.history_entries_max = shape.history_max;
     }
     world_.slow_snapshots = true;
+    if (random_.below(2) == 0) world_.link_txns_max = 3;
     world_.start_all();
   }
 

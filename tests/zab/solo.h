@@ -61,7 +61,7 @@ struct Solo {
   }
 
   void flush() {
-    for (auto& effect : zab->flush(now)) {
+    for (auto& effect : zab->flush(now, [](ServerId) { return SIZE_MAX; })) {
       last_op = std::visit(
           [this](const auto& e) {
             if constexpr (requires { e.op; }) {

@@ -143,6 +143,18 @@ std::size_t World::in_flight(Id from, Id to) const {
   return it == queues_.end() ? 0 : it->second.size();
 }
 
+std::size_t World::txns_in_flight(Id from, Id to) const {
+  std::size_t count = 0;
+  const auto it = queues_.find({from, to});
+  if (it == queues_.end()) return 0;
+  for (const auto& item : it->second) {
+    const auto* message = std::get_if<Message>(&item);
+    const auto* proposal = message == nullptr ? nullptr : std::get_if<Proposal>(message);
+    if (proposal != nullptr) count += proposal->entries.size();
+  }
+  return count;
+}
+
 void World::drop(Id from, Id to) {
   auto& queue = queues_[{from, to}];
   if (!queue.empty() && std::holds_alternative<Message>(queue.front())) queue.pop_front();
@@ -221,7 +233,11 @@ bool World::run_until(const std::function<bool()>& done, Millis limit) {
 void World::flush(Id id) {
   Node& node = nodes_.at(id);
   for (bool first = true;; first = false) {
-    auto effects = node.zab->flush(now_);
+    auto effects = node.zab->flush(now_, [&](ServerId to) -> std::size_t {
+      // One txn at a time where it is limited.
+      if (link_txns_max == std::numeric_limits<std::size_t>::max()) return link_txns_max;
+      return txns_in_flight(id, to.value) < link_txns_max ? 1 : 0;
+    });
     for (auto& effect : effects) carry_out(id, effect);
     if (first || !slow_snapshots) send_chunks(id);
     if (node.disk_auto && !node.queue.empty()) {

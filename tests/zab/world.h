@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,6 +99,8 @@ class World {
   bool deliver(Id from, Id to, bool flush_now = true);
   void drop(Id from, Id to);
   [[nodiscard]] std::size_t in_flight(Id from, Id to) const;
+  // Of those, txns; a proposal may be of many.
+  [[nodiscard]] std::size_t txns_in_flight(Id from, Id to) const;
   // Delivers in a fixed order until nothing (that is not held) is left, or `until` holds.
   void deliver_all(const std::function<bool()>& until = {});
   // Messages for which this is true stay where they are, and so does what follows them.
@@ -132,6 +135,8 @@ class World {
   bool record = false;
   // A leader sends one chunk of a snapshot at each flush, not the whole at once.
   bool slow_snapshots = false;
+  // With as many in flight a link has no room for what brings a learner up.
+  std::size_t link_txns_max = std::numeric_limits<std::size_t>::max();
   std::function<void(Id, const std::string&)> trace;
 
  private:
