@@ -274,7 +274,9 @@ Expected<void> TxnLog::write_at_end(std::uint64_t bytes) {
     segment.bytes = target;
   }
   if (end > written_) {
-    const std::uint64_t zeros = std::clamp(kZeroBatches * bytes, kZeroBytesMin, kZeroBytesMax);
+    const std::uint64_t zeros =
+        bytes >= kZeroBatchBytesMax ? 0
+                                    : std::clamp(kZeroBatches * bytes, kZeroBytesMin, kZeroBytesMax);
     written_ = std::min(end + zeros, segment.bytes);
     buffer_.resize(written_ - position_, '\0');
   }

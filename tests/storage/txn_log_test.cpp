@@ -64,8 +64,12 @@ TEST_F(TxnLog, ABatchTakesZerosForThoseAfterIt) {
   const auto large = 100 * record_bytes(1000);
   EXPECT_EQ(written(entries_of(kOne, 3, 102, 1000)), large + kZeroBatches * large);
   EXPECT_EQ(written(entries_of(kOne, 103, 103)), small);
+  const auto huge = 1'000 * record_bytes(1000);
+  ASSERT_GE(huge, kZeroBatchBytesMax);
+  EXPECT_EQ(written(entries_of(kOne, 104, 1'103, 1000)), huge);
+  EXPECT_EQ(written(entries_of(kOne, 1'104, 1'104)), small + kZeroBytesMin);
   crash_and_open();
-  EXPECT_EQ(found().entries.size(), 103U);
+  EXPECT_EQ(found().entries.size(), 1'104U);
 }
 
 TEST_F(TxnLog, EmptyAppendTouchesNothing) {
