@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -97,6 +99,38 @@ TEST_F(Upgrade, WatchesGoOn) {
   ASSERT_EQ(write_file(cluster.mnt(2, "f"), "1"), 0);
   std::array<char, 4096> events{};
   EXPECT_TRUE(eventually([&] { return read(watcher, events.data(), events.size()) > 0; }));
+  close(watcher);
+}
+
+// What is on its way to watchers when the server is replaced.
+TEST_F(Upgrade, WatchersAreToldOfEachCreationOnce) {
+  Cluster cluster;
+  ASSERT_EQ(mkdir(cluster.mnt(1, "d").c_str(), 0755), 0);
+  ASSERT_TRUE(cluster.sync(2));
+  const int watcher = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  ASSERT_GE(inotify_add_watch(watcher, cluster.mnt(1, "d").c_str(), IN_CREATE), 0);
+  std::atomic<bool> stop = false;
+  int made = 0;
+  std::thread maker([&] {
+    for (; !stop; ++made) {
+      EXPECT_EQ(mkdir(cluster.mnt(2, "d/" + std::to_string(made)).c_str(), 0755), 0);
+    }
+  });
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(upgrade(cluster, 1));
+  stop = true;
+  maker.join();
+  std::map<std::string, int> told;
+  EXPECT_TRUE(eventually([&] {
+    alignas(inotify_event) std::array<char, 16'384> events{};
+    const ssize_t length = read(watcher, events.data(), events.size());
+    for (ssize_t at = 0; at < length;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+      ++told[event->name];
+      at += static_cast<ssize_t>(sizeof *event + event->len);
+    }
+    return told.size() == static_cast<std::size_t>(made);
+  }));
+  for (const auto& [name, times] : told) EXPECT_EQ(times, 1) << name;
   close(watcher);
 }
 
