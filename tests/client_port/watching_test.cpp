@@ -124,6 +124,13 @@ TEST_F(Watching, SetWatchesOfWhatDidNotChangeWatchesOn) {
   EXPECT_EQ(it.heard(), Texts{"changed /a"});
 }
 
+// It may say -1; as an unsigned number that would be after everything.
+TEST_F(Watching, SetWatchesOfWhoeverHasSeenNothingTellsOfEverything) {
+  Client& it = connected();
+  EXPECT_EQ(ask(it, set_watches(-1, {.data = {"/a"}, .child = {"/"}})),
+            (Texts{"changed /a", "children /", "-8 Ok"}));
+}
+
 TEST_F(Watching, WhoMayNotReadIsToldNothing) {
   const std::string owned = "00000001 0000001f 00000004 'auth' 00000000";
   write(auth_request("digest", "u:p"));
