@@ -7,8 +7,9 @@
 // position in steps of kReserveStepBytes. A block that is only reserved is converted by its first
 // write, which costs the fdatasync after it a commit of the filesystem's journal; so a batch takes
 // zeros with it, in the same write, for the next few of its size, and those change no metadata.
-// That each byte is written twice is the price; above a size it is not worth it. Measured on ext4, write+fdatasync, p50 and bytes on
-// the disk for each (same run, on a busy machine; zeros for a MiB):
+// That each byte is written twice is the price; above a size it is not worth it. Measured on ext4,
+// write+fdatasync, p50 and bytes on the disk for each (same run, on a busy machine; zeros for a
+// MiB):
 //                     only reserved            zeros ahead
 //           256 B      95 us    4.5 KB       107 us    6.0 KB
 //           4 KiB     183 us    8.2 KB       116 us    9.5 KB
