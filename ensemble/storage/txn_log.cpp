@@ -275,8 +275,9 @@ Expected<void> TxnLog::write_at_end(std::uint64_t bytes) {
   }
   if (end > written_) {
     const std::uint64_t zeros =
-        bytes >= kZeroBatchBytesMax ? 0
-                                    : std::clamp(kZeroBatches * bytes, kZeroBytesMin, kZeroBytesMax);
+        bytes >= kZeroBatchBytesMax
+            ? 0
+            : std::clamp(kZeroBatches * bytes, kZeroBytesMin, kZeroBytesMax);
     written_ = std::min(end + zeros, segment.bytes);
     buffer_.resize(written_ - position_, '\0');
   }
