@@ -30,6 +30,10 @@ inline constexpr std::size_t kLogBatchBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kHistoryEntriesMax = 20'000;
 inline constexpr std::size_t kHistoryBytesMax = 32 * 1024 * 1024;
 
+// History kept because a learner that is being brought up has yet to be sent it; beyond it the learner
+// begins again, with a newer snapshot.
+inline constexpr std::size_t kHistoryHeldBytesMax = 1024 * 1024 * 1024;
+
 // Proposals a leader has out without a commit; beyond it requests wait in the member's queue.
 inline constexpr std::size_t kOutstandingProposalsMax = 20'000;
 // Requests of this server's own front doors that wait for their commit.
@@ -52,6 +56,9 @@ inline constexpr std::size_t kPeerQueueBytesMax = 128 * 1024 * 1024;
 // One message between peers.
 inline constexpr std::size_t kPeerMessageBytesMax = 8 * 1024 * 1024;
 
+// What a client has proven about itself (addauth): it travels with each of its writes, and each
+// `auth` entry of an ACL stands for all of it.
+inline constexpr std::size_t kIdentityBytesMax = 16 * 1024;
 // A ZooKeeper client's connection. Requests are taken while less than this waits to be written to
 // it ...
 inline constexpr std::size_t kClientOutputWantedMax = 1024 * 1024;

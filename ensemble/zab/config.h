@@ -40,6 +40,8 @@ struct Config {
   // SNAP.
   std::size_t history_entries_max = limits::kHistoryEntriesMax;
   std::size_t history_bytes_max = limits::kHistoryBytesMax;
+  // What is kept for a learner that is being brought up.
+  std::size_t history_held_bytes_max = limits::kHistoryHeldBytesMax;
   // For tests: an epoch's proposals end at this counter (ZOOKEEPER-1277).
   std::uint32_t counter_max = Zxid::kCounterMax;
 };

@@ -31,6 +31,8 @@ class History {
 
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
   // True if the log holds `zxid`, or begins directly after it.
   [[nodiscard]] bool contains(Zxid zxid) const;
 

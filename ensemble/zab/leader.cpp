@@ -404,6 +404,7 @@ void Leader::tick(Instant now) {
 }
 
 void Leader::flush(Instant now, const LinkRoom& room) {
+  drop_hindmost();
   for (auto& [id, learner] : learners_) {
     if (learner.phase == Learner::Phase::kCatchingUp) catch_up(id, learner, room(id));
     if (learner.phase != Learner::Phase::kSyncing && learner.phase != Learner::Phase::kInStep) {
@@ -454,16 +455,38 @@ std::vector<LearnerStatus> Leader::learners() const {
   return all;
 }
 
+Zxid Leader::keep_after(const Learner& learner) const {
+  switch (learner.phase) {
+    case Learner::Phase::kSnapshot:
+      return learner.snapshot;
+    case Learner::Phase::kCatchingUp:
+    case Learner::Phase::kSyncing:
+    case Learner::Phase::kInStep:
+      return learner.sent;
+    default:
+      return Zxid{~std::uint64_t{0}};
+  }
+}
+
 Zxid Leader::keep_after() const {
   Zxid result = context_.history.committed();
-  for (const auto& [id, learner] : learners_) {
-    if (learner.phase == Learner::Phase::kSnapshot) result = std::min(result, learner.snapshot);
-    if (learner.phase == Learner::Phase::kCatchingUp || learner.phase == Learner::Phase::kSyncing ||
-        learner.phase == Learner::Phase::kInStep) {
-      result = std::min(result, learner.sent);
-    }
-  }
+  for (const auto& [id, learner] : learners_) result = std::min(result, keep_after(learner));
   return result;
+}
+
+// Written faster than its link takes it, what a learner has missed would grow for ever.
+void Leader::drop_hindmost() {
+  if (context_.history.bytes() <= context_.config.history_held_bytes_max) return;
+  const Zxid hindmost = keep_after();
+  if (hindmost == context_.history.committed()) return;
+  std::erase_if(learners_, [&](const auto& item) {
+    const bool drop = keep_after(item.second) == hindmost;
+    if (drop) {
+      ZKFS_LOG_WARN(zab, "server {} is brought up slower than is written, and must begin again",
+                    item.first);
+    }
+    return drop;
+  });
 }
 
 }  // namespace zkfs::zab

@@ -154,6 +154,9 @@ class Leader {
   void answer_syncs();
   [[nodiscard]] bool quorum_heard(Instant now) const;
   [[nodiscard]] bool is_synchronised(const Learner& learner) const;
+  // History up to here is not needed by the learner.
+  [[nodiscard]] Zxid keep_after(const Learner& learner) const;
+  void drop_hindmost();
   [[nodiscard]] std::set<ServerId> ponged(std::uint64_t round) const;
 
   Context& context_;

@@ -296,5 +296,35 @@ TEST(Liveness, ALearnerIsBroughtUpAsItsLinkTakesIt) {
   }
 }
 
+// What a learner has yet to be sent is kept in memory, but not without end.
+TEST(Liveness, ALearnerTooSlowForWhatIsWrittenBeginsAgain) {
+  World world(3);
+  for (const Id id : world.ids()) {
+    world.node(id).config.history_entries_max = 2;
+    world.node(id).config.history_held_bytes_max = 10'000;
+  }
+  world.start_all();
+  ASSERT_TRUE(world.run_until([&] { return world.converged(); }));
+  world.crash(1);
+  for (int i = 0; i < 100; ++i) world.propose(3, "x");
+  world.deliver_all();
+  world.slow_snapshots = true;
+  world.link_txns_max = 1;
+  world.hold = [](Id from, Id to, const Message& message) {
+    return from == 3 && to == 1 && std::holds_alternative<Proposal>(message);
+  };
+  world.start(1);
+  world.link_all(1);
+  std::size_t most = 0;
+  for (int i = 0; i < 200; ++i) {
+    world.propose(3, std::string(1'000, 'y'));
+    world.run(Millis{10});
+    most = std::max(most, world.zab(3).history().bytes());
+  }
+  EXPECT_LT(most, 13'000U);
+  world.hold = {};
+  EXPECT_TRUE(world.run_until([&] { return world.converged(); }, Millis{60'000}));
+}
+
 }  // namespace
 }  // namespace zkfs::zab::testing
