@@ -24,19 +24,32 @@ void write(const Outcome& outcome, proto::SnapshotOutcome& out) {
   for (const Outcome& operation : outcome.operations) write(operation, *out.add_operations());
 }
 
-// Returns about how many bytes it added.
-std::size_t write(const SessionRecord& session, proto::SnapshotSession& out) {
+// Returns about how many bytes it added. The outcomes of many multis would not fit one message
+// between servers (limits::kPeerMessageBytesMax): those that are written leave `session`, and the
+// rest go into rows that continue this one.
+std::size_t write(SessionRecord& session,
+                  bool continued,
+                  std::size_t bytes_max,
+                  proto::SnapshotSession& out) {
   out.set_id(session.id.value);
-  out.set_timeout_ms(session.timeout_ms);
-  out.set_owner(session.owner);
-  out.set_password(session.password);
-  out.set_attachment(session.attachment);
-  for (const auto& [xid, outcome] : session.outcomes) {
-    proto::SnapshotOutcome& to = *out.add_outcomes();
-    write(outcome, to);
-    to.set_xid(xid.value);
+  out.set_continued(continued);
+  if (!continued) {
+    out.set_timeout_ms(session.timeout_ms);
+    out.set_owner(session.owner);
+    out.set_password(session.password);
+    out.set_attachment(session.attachment);
   }
-  return out.ByteSizeLong();
+  std::size_t bytes = out.ByteSizeLong();
+  while (!session.outcomes.empty() &&
+         (bytes < bytes_max || (continued && out.outcomes().empty()))) {
+    const auto first = session.outcomes.begin();
+    proto::SnapshotOutcome& to = *out.add_outcomes();
+    write(first->second, to);
+    to.set_xid(first->first.value);
+    bytes += to.ByteSizeLong();
+    session.outcomes.erase(first);
+  }
+  return bytes;
 }
 
 std::size_t write(const LockView& lock, proto::SnapshotLock& out) {
@@ -118,14 +131,14 @@ bool add_znodes(SnapshotView& view,
   return view.done();
 }
 
-bool add_sessions(const std::vector<SessionRecord>& sessions,
-                  std::size_t& next,
-                  std::size_t chunk_bytes,
-                  proto::SnapshotChunk& chunk) {
-  for (std::size_t bytes = 0; bytes < chunk_bytes && next < sessions.size(); ++next) {
-    bytes += write(sessions[next], *chunk.add_sessions());
+bool add_sessions(auto& s, std::size_t chunk_bytes, proto::SnapshotChunk& chunk) {
+  for (std::size_t bytes = 0; bytes < chunk_bytes && s.next_session < s.sessions.size();) {
+    SessionRecord& session = s.sessions[s.next_session];
+    bytes += write(session, s.session_begun, chunk_bytes - bytes, *chunk.add_sessions());
+    s.session_begun = !session.outcomes.empty();
+    if (!s.session_begun) ++s.next_session;
   }
-  return next == sessions.size();
+  return s.next_session == s.sessions.size();
 }
 
 bool add_locks(const std::vector<LockView>& locks,
@@ -175,7 +188,7 @@ std::optional<Blob> SnapshotCursor::next(std::size_t chunk_bytes, std::size_t no
       s.phase = s.sessions.empty() ? Phase::kZnodes : Phase::kSessions;  // no locks without one
       break;
     case Phase::kSessions:
-      if (add_sessions(s.sessions, s.next_session, chunk_bytes, chunk)) {
+      if (add_sessions(s, chunk_bytes, chunk)) {
         s.phase = s.locks.empty() ? Phase::kZnodes : Phase::kLocks;
       }
       break;

@@ -24,8 +24,10 @@ struct SnapshotCursor::State {
   SnapshotView view;
   Zxid zxid;
   proto::SnapshotHeader header;
-  std::vector<SessionRecord> sessions;  // copies; their SlotLists mean nothing here
+  // Copies; their SlotLists mean nothing here, and outcomes go as they are written.
+  std::vector<SessionRecord> sessions;
   std::size_t next_session = 0;
+  bool session_begun = false;   // some of the next one's outcomes are written
   std::vector<LockView> locks;  // copies
   std::size_t next_lock = 0;
   std::vector<bool> acls_written;  // by number

@@ -108,6 +108,7 @@ struct SnapshotLoader::State {
   bool ended = false;
   bool failed = false;
   std::uint64_t sessions = 0;
+  SessionId last_session;
   std::uint64_t locks = 0;
   std::unordered_map<std::uint32_t, AclList> acls;
   // The ACL looked up last, as neighbours mostly share one: its number in the snapshot and here.
@@ -150,16 +151,21 @@ Expected<void> SnapshotLoader::State::add_header() {
 
 Expected<void> SnapshotLoader::State::add_session(const proto::SnapshotSession& from) {
   const SessionId id{from.id()};
-  if (!id || tree.sessions().find(id) != nullptr) return problem("session {} comes twice", id);
-  tree.sessions().add(id, from.timeout_ms(), from.owner(), from.password());
+  const bool known = tree.sessions().find(id) != nullptr;
+  if (!id || known != from.continued() || (known && id != last_session))
+    return problem("session {} comes twice", id);
+  if (!from.continued()) {
+    tree.sessions().add(id, from.timeout_ms(), from.owner(), from.password());
+    tree.sessions().restore_attachment(*tree.sessions().find(id), from.attachment());
+    last_session = id;
+    ++sessions;
+  }
   SessionRecord& session = *tree.sessions().find(id);
-  tree.sessions().restore_attachment(session, from.attachment());
   for (const proto::SnapshotOutcome& kept : from.outcomes()) {
     Outcome outcome;
     if (!read(kept, 2, outcome)) return problem("session {}: an outcome nests too deep", id);
     tree.sessions().keep(session, Xid{kept.xid()}, outcome);
   }
-  ++sessions;
   return {};
 }
 

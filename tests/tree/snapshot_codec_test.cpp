@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ensemble/base/limits.h"
 #include "ensemble/proto/snapshot.pb.h"
 #include "ensemble/tree/tree_state.h"
 #include "tests/tree/random_txn.h"
@@ -151,6 +152,34 @@ TEST(SnapshotCursor, EndsWithNothing) {
   const auto cursor = tree.begin_snapshot();
   read_all(*cursor);
   EXPECT_EQ(cursor->next(1, 1), std::nullopt);
+}
+
+// A session's client may have sent many multis before the first was answered; a chunk must fit a
+// message between servers all the same.
+TEST(SnapshotCursor, OutcomesOfOneSessionAreCutIntoChunks) {
+  constexpr std::size_t kMultis = 12;
+  constexpr std::size_t kChecks = 60'000;
+  DataTree tree;
+  Txn txn;
+  txn.session = SessionId{7};
+  txn.xid = txn.first_unanswered = Xid{1};
+  txn.body = CreateSessionTxn{.session = txn.session, .timeout_ms = 1'000, .owner = "a"};
+  tree.apply(Zxid{Epoch{1}, 1}, txn);
+  MultiTxn multi;
+  multi.operations.assign(kChecks, CheckTxn{.ino = kRootIno});
+  txn.body = multi;
+  for (std::uint32_t i = 2; i < 2 + kMultis; ++i) {
+    txn.xid = Xid{i};
+    tree.apply(Zxid{Epoch{1}, i}, txn);
+  }
+  for (const std::size_t chunk_bytes : {std::size_t{1}, limits::kSnapshotChunkBytes}) {
+    const Chunks chunks = read_all(*tree.begin_snapshot(), chunk_bytes);
+    for (const Blob& chunk : chunks) EXPECT_LT(chunk.size(), 1024U * 1024U);
+    const auto loaded = load(chunks);
+    ASSERT_TRUE(loaded) << loaded.error().text;
+    EXPECT_EQ((*loaded)->digest(), tree.digest());
+    EXPECT_TRUE((*loaded)->outcome_of(txn.session, txn.xid).has_value());
+  }
 }
 
 TEST(SnapshotCursor, VisitsNoMoreThanAsked) {
