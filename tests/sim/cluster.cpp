@@ -238,6 +238,8 @@ RunResult Cluster::run() {
   // Long enough for a restart scheduled by a fault, an election, and a session to expire.
   run_until(healed + Millis{3'000});
   clients_.rest();
+  // Longer than a session lives: from here on its client's pings alone keep it, and must.
+  if (random_.chance(1, 2)) run_until(queue_.now() + Millis{4'000});
   for (auto& node : nodes_) workload_.mark(*node);
   const auto deadline = queue_.now() + Millis{30'000};
   while (workload_.marks_done() < nodes_.size() || !converged() || !clients_.settled()) {
