@@ -156,11 +156,6 @@ void Connection::turn() {
     const bool incomplete = wanted && taken == 0;
     if (incomplete || input_.empty() || !conversation_->wants_frames()) break;
   }
-  // What the socket does not take grows by events alone.
-  if (writing_ && conversation_->event_bytes() > limits::kClientOutputBytesMax) {
-    hub_.cut_off(*conversation_, "it does not read what it is sent");
-    return finish();
-  }
   if (conversation_->wants_frames()) await_readable();
 }
 

@@ -34,7 +34,8 @@ Conversation::~Conversation() {
 
 void Conversation::close() {
   if (state_ == State::kClosed) return;
-  hub_.count_outstanding(-static_cast<std::int64_t>(queued()));
+  hub_.count_outstanding(-static_cast<std::int64_t>(queued() - set_aside_));
+  set_aside_ = 0;
   for (std::size_t i = head_; i < queue_.size(); ++i) {
     if (queue_[i].ticket != 0) hub_.door().forget(queue_[i].ticket);
   }

@@ -171,6 +171,8 @@ class Conversation {
   // Something was put out that began at `before`.
   void sent(std::size_t before, Zxid zxid, Instant arrived);
   void advance();
+  void retire();
+  void set_aside();
 
   [[nodiscard]] std::size_t queued() const { return queue_.size() - head_; }
 
@@ -194,6 +196,7 @@ class Conversation {
   std::size_t head_ = 0;
   std::uint64_t first_sequence_ = 0;  // of the one at head_
   std::uint64_t submitted_end_ = 0;   // after the last write that was handed to the ensemble
+  std::size_t set_aside_ = 0;         // from head_ on: not counted at the hub
   std::size_t unstarted_bytes_ = 0;
   std::size_t unstarted_reads_ = 0;
   std::size_t held_writes_ = 0;

@@ -15,6 +15,12 @@
 namespace zkfs::client_port {
 namespace {
 
+std::size_t bytes_of(const std::vector<server::AuthId>& ids) {
+  std::size_t bytes = 0;
+  for (const server::AuthId& id : ids) bytes += id.scheme.size() + id.id.size();
+  return bytes;
+}
+
 bool is_write(OpCode op) {
   switch (op) {
     case OpCode::kCreate:
@@ -244,6 +250,10 @@ Error Conversation::authenticate(const AuthBody& body) {
   };
   if (server::is_super_digest(hub_.settings().super_digest, *body.auth)) add({"super", ""});
   add({"digest", server::digest_id(*body.auth)});
+  if (bytes_of(*ids) > limits::kIdentityBytesMax) {
+    hub_.count_auth_failure();
+    return Error::kAuthFailed;
+  }
   identity_.client = std::move(ids);
   return Error::kOk;
 }
@@ -299,10 +309,24 @@ void Conversation::answer(std::uint64_t sequence, Zxid zxid, Write&& write) {
   const std::size_t before = output_.size();
   write(output_, to);
   sent(before, zxid, pending->arrived);
+  retire();
+  advance();
+}
+
+// The one at head_ is answered, or about to be.
+void Conversation::retire() {
   ++head_;
   ++first_sequence_;
-  hub_.count_outstanding(-1);
-  advance();
+  if (set_aside_ == 0) return hub_.count_outstanding(-1);
+  --set_aside_;
+}
+
+// The client does not read, so what waits for that is its own affair, and must not make the hub
+// take less from others. It is bounded: by this conversation's own limits.
+void Conversation::set_aside() {
+  hub_.count_outstanding(static_cast<std::int64_t>(set_aside_) -
+                         static_cast<std::int64_t>(queued()));
+  set_aside_ = queued();
 }
 
 void Conversation::advance() {
@@ -314,13 +338,13 @@ void Conversation::advance() {
       }
       // Each may have a reply a thousand times its size: see drained(). But what is before a write
       // that is under way must be read before that is applied, which may be at once.
-      if (output_.size() > limits::kClientOutputWantedMax && first_sequence_ >= submitted_end_)
+      if (output_.size() > limits::kClientOutputWantedMax && first_sequence_ >= submitted_end_) {
+        set_aside();
         break;
+      }
     }
     Pending pending = std::move(queue_[head_]);
-    ++head_;
-    ++first_sequence_;
-    hub_.count_outstanding(-1);
+    retire();
     if (pending.stage == Pending::Stage::kDone) {
       const std::size_t before = output_.size();
       // What was asked before it may have been answered with a later txn: zxids never go back.

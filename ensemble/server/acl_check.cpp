@@ -13,6 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#include "ensemble/base/limits.h"
+
 namespace zkfs::server {
 namespace {
 
@@ -117,10 +119,15 @@ Result<tree::AclList> acl_to_store(const tree::AclList& acl, const Identity& ide
   tree::AclList stored;
   stored.reserve(acl.size());
   std::set<tree::AclEntry> seen;
+  std::size_t bytes = 0;
   const auto store = [&](tree::AclEntry entry) {
-    if (seen.insert(entry).second) stored.push_back(std::move(entry));
+    if (!seen.insert(entry).second) return;
+    bytes += entry.scheme.size() + entry.id.size();
+    stored.push_back(std::move(entry));
   };
   for (const tree::AclEntry& entry : acl) {
+    // No log entry takes it: what an `auth` stands for may be long, and there may be many.
+    if (bytes > limits::kEntryBytesMax) return std::unexpected(Error::kTooLarge);
     if (entry.scheme != "auth") {
       store(entry);
       continue;

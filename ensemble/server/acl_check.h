@@ -23,7 +23,7 @@ bool acl_allows(const tree::AclList& acl, const Identity& identity, std::uint32_
 // `acl` as it is stored: `auth` entries stand for whoever asks (a process: its user; a client: each
 // id that it has of digest, x509 and sasl, in order), duplicates collapse, the order stays. Fails
 // with: kInvalidAcl - empty, an entry that tree::validate_acl refuses, or an `auth` that stands for
-// nobody.
+// nobody; kTooLarge - more than a log entry takes.
 Result<tree::AclList> acl_to_store(const tree::AclList& acl, const Identity& identity);
 
 // `acl` for those who may read the znode without ADMIN: in place of a digest's hash is "x".

@@ -30,7 +30,9 @@ Result<Located> split(const Outstanding& state, std::string_view path) {
   const std::string_view above = path.substr(0, slash);
   const Ino parent = above == "/" ? kRootIno : walk(state, above);
   if (!parent) return std::unexpected(Error::kNoNode);
-  return Located{.parent = parent, .name = std::string(path.substr(slash + 1)), .ino = {}};
+  // "//x" is not "/x", though what is above it is the root (ZooKeeper's answers): no name is it.
+  const std::size_t name = above == "/" ? slash : slash + 1;
+  return Located{.parent = parent, .name = std::string(path.substr(name)), .ino = {}};
 }
 
 }  // namespace

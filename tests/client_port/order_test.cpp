@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // In which order a client is answered, and what of its own it sees when.
+#include "ensemble/base/limits.h"
 #include "tests/client_port/hub_fixture.h"
 
 namespace zkfs::client_port {
@@ -239,6 +240,17 @@ TEST_F(Order, ARefusedAuthIsToldBehindTheWritesBeforeItAndEndsTheConnection) {
   EXPECT_EQ(it.heard(), (Texts{"1 Ok", "-4 AuthFailed"}));
   EXPECT_TRUE(it.ended());
   EXPECT_EQ(hub_->view().auth_failed, 1U);
+}
+
+// What a client has proven travels with each of its requests, in one message between servers.
+TEST_F(Order, NobodyProvesMoreThanFitsARequest) {
+  Client& it = connected();
+  const std::string half(limits::kIdentityBytesMax / 2, 'u');
+  it.say(auth_request("digest", "1" + half + ":p"));
+  it.say(auth_request("digest", "2" + half + ":p"));
+  run();
+  EXPECT_EQ(it.heard(), (Texts{"-4 Ok", "-4 AuthFailed"}));
+  EXPECT_TRUE(it.ended());
 }
 
 TEST_F(Order, SaslIsRefusedWithAReply) {

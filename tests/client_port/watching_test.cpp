@@ -168,6 +168,31 @@ TEST_F(Watching, WhoAsksTooMuchLeavesOneRequestToEveryOther) {
   EXPECT_EQ(modest.heard(), (Texts{"1 Ok", "2 Ok"}));
 }
 
+TEST_F(Watching, WhoDoesNotReadLeavesOthersWhatTheyMayAsk) {
+  Client& idle = connected();
+  ask(idle, create_request(1, "/large", 0, std::string(900'000, 'x')));
+  idle.replies();
+  idle.stop_reading();
+  idle.say(set_request(2, "/a", "x"));
+  for (int i = 0; i < 999; ++i) idle.say(get_request(3 + i, "/large"));
+  EXPECT_EQ(hub_->view().outstanding, 1'000U);
+  run();
+  EXPECT_EQ(hub_->view().outstanding, 0U);
+  Client& other = connected();
+  for (int i = 0; i < 100; ++i) other.say(set_request(i + 1, "/a", "x"));
+  EXPECT_EQ(other.unsaid(), 0U);
+  run();
+  EXPECT_EQ(other.replies().size(), 100U);
+  // It is served when it reads again, and counts again.
+  idle.read_again();
+  run();
+  EXPECT_EQ(idle.replies().size(), 1'000U);
+  for (int i = 0; i < 1'100; ++i) idle.say(set_request(i + 1, "/a", "x"));
+  EXPECT_EQ(hub_->view().outstanding, 1'000U);
+  run();
+  EXPECT_EQ(hub_->view().outstanding, 0U);
+}
+
 TEST_F(Watching, WaitingReadsAreHeldUpToSoManyBytes) {
   Client& it = connected();
   const std::string path = "/" + std::string(limits::kPathBytesMax, 'p');
