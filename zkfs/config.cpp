@@ -235,8 +235,13 @@ Expected<void> settle_ensemble(ConfigDraft& draft, const ConfigSource& source) {
         source.file.empty() ? "--set" : source.file));
   ZKFS_TRY(check_addresses(config.servers));
   config.standalone = config.servers.size() == 1;
+  const auto take_client_part = [&config](const ServerLine& own) {
+    if (own.client_port != 0) config.client_port = own.client_port;
+    if (!own.client_address.empty()) config.client_address = own.client_address;
+  };
   if (config.standalone && draft.standalone_enabled) {
     config.self = config.servers.front().id;
+    take_client_part(config.servers.front());
     return {};
   }
   const auto self = read_myid(config);
@@ -249,8 +254,7 @@ Expected<void> settle_ensemble(ConfigDraft& draft, const ConfigSource& source) {
     remark(draft, true,
            fmt::format("peerType={} contradicts server.{}, which says {}; the server line counts",
                        draft.peer_type, config.self, role));
-  if (own->client_port != 0) config.client_port = own->client_port;
-  if (!own->client_address.empty()) config.client_address = own->client_address;
+  take_client_part(*own);
   return {};
 }
 

@@ -398,6 +398,36 @@ PrintAndExit finish(const CLI::App& app, const CLI::ParseError& error) {
           .text = std::string("zkfs: ") + error.what() + "; see zkfs --help\n"};
 }
 
+// Where there may be several words the parser takes one such as "[a,b]" apart. So a character goes
+// in front of it, and is taken away again from what it became.
+constexpr std::string_view kGuarded = "\1[";
+
+void guard_brackets(std::vector<std::string>& words) {
+  if (words.empty() || (words[0] != "rm" && words[0] != "lock" && words[0] != "dump")) return;
+  for (std::string& word : words)
+    if (word.starts_with('[') && word.ends_with(']')) word.insert(0, kGuarded, 0, 1);
+}
+
+void unguard(std::string& word) {
+  if (word.starts_with(kGuarded)) word.erase(0, 1);
+}
+
+void unguard(std::vector<std::string>& words) {
+  for (std::string& word : words) unguard(word);
+}
+
+void unguard(Command& command) {
+  std::visit(
+      [](auto& c) {
+        if constexpr (requires { c.path; }) unguard(c.path);
+        if constexpr (requires { c.paths; }) unguard(c.paths);
+        if constexpr (requires { c.command; }) unguard(c.command);
+        if constexpr (requires { c.files; }) unguard(c.files);
+        if constexpr (requires { c.data_dir; }) unguard(c.data_dir);
+      },
+      command);
+}
+
 // -e4711, also at the end of a cluster, as --ephemeral=4711: the parser knows no option whose
 // argument may be absent, and a detached one would swallow the path.
 std::vector<std::string> normalized(int argc, const char* const* argv) {
@@ -438,11 +468,15 @@ Command parse_command_line(int argc, const char* const* argv) {
       describe_wait(app),  describe_lock(app),   describe_dump(app),   describe_import(app)};
   try {
     std::vector<std::string> words = normalized(argc, argv);
+    guard_brackets(words);
     // The parser takes them from the back.
     std::ranges::reverse(words);
     app.parse(words);
-    for (const Described& command : commands) {
-      if (command.app->parsed()) return command.result();
+    for (const Described& described : commands) {
+      if (!described.app->parsed()) continue;
+      Command command = described.result();
+      unguard(command);
+      return command;
     }
   } catch (const CLI::ParseError& error) {
     return finish(app, error);

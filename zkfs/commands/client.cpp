@@ -60,6 +60,8 @@ std::string text_of(int error) {
       return "permission denied; zkfs stat tells the ACL";
     case EFBIG:
       return fmt::format("a value has at most {} bytes", limits::kDataBytesMax);
+    case ENOLCK:
+      return "this server's mount has too many locks";
     case EDQUOT:
       return "quota exceeded";
     case EINVAL:
@@ -113,7 +115,7 @@ int complain(std::string_view thing, std::string_view what, int code) {
 int complain_errno(const std::string& path, int error) {
   if (error == EROFS && read_only(path))
     return complain(path, "mounted read-only; mount without the option ro");
-  if (error == EROFS || (error == EIO && without_quorum(path)))
+  if (error == EROFS || ((error == EIO || error == ENOLCK) && without_quorum(path)))
     return complain(path, "no quorum; zkfs status tells which servers are missing", kExitNoQuorum);
   return complain(path, text_of(error));
 }
@@ -157,6 +159,12 @@ Answer<void> require_zkfs(const std::string& path) {
   return std::unexpected(foreign ? kNotZkfs : found.error());
 }
 
+Answer<void> require_zkfs_directory(const std::string& path) {
+  auto there = require_zkfs(path);
+  if (!there && there.error() == kNotZkfs && require_zkfs(joined(path, "."))) return {};
+  return there;
+}
+
 Answer<std::string> attribute(const std::string& path, std::string_view name) {
   return sized([&, key = attribute_name(name)](char* at, std::size_t size) {
     return lgetxattr(path.c_str(), key.c_str(), at, size);
@@ -176,7 +184,7 @@ Answer<std::string> value_path(const std::string& path) {
   return S_ISDIR(found.st_mode) ? joined(path, std::string(kDataEntry)) : path;
 }
 
-Answer<std::string> read_all(int fd) {
+Answer<std::string> read_all(int fd, std::size_t bytes_max) {
   std::string value;
   std::array<char, 65536> buffer{};
   while (true) {
@@ -185,7 +193,7 @@ Answer<std::string> read_all(int fd) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return std::unexpected(errno);
     value.append(buffer.data(), static_cast<std::size_t>(count));
-    if (value.size() > limits::kDataBytesMax) return std::unexpected(EFBIG);
+    if (value.size() > bytes_max) return std::unexpected(EFBIG);
   }
 }
 

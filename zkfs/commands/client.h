@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "ensemble/base/clock.h"
+#include "ensemble/base/limits.h"
 #include "zkfs/options.h"
 
 namespace zkfs {
@@ -70,6 +71,8 @@ std::string joined(const std::string& directory, const std::string& name);
 // Nothing if `path` lies in a mount of ours. Fails with kNotZkfs, or the errno of the
 // question (ENOENT, ENOTCONN).
 Answer<void> require_zkfs(const std::string& path);
+// The same of a directory, which a symbolic link from elsewhere may lead to.
+Answer<void> require_zkfs_directory(const std::string& path);
 
 // An attribute `user.zk.<name>`. Not of symbolic links: the kernel keeps user attributes off them.
 Answer<std::string> attribute(const std::string& path, std::string_view name);
@@ -78,8 +81,9 @@ Answer<std::string> attribute(int fd, std::string_view name);
 // The path that has the value of what `path` names: a directory's is its entry `.@data`.
 Answer<std::string> value_path(const std::string& path);
 
-// From where the descriptor stands to the end. Fails with EFBIG beyond what a value may have.
-Answer<std::string> read_all(int fd);
+// From where the descriptor stands to the end. Fails with EFBIG beyond what a value may have: one
+// that is to be set by the mount, or, with limits::kFrameBytesMax, one that a ZooKeeper client set.
+Answer<std::string> read_all(int fd, std::size_t bytes_max = limits::kDataBytesMax);
 // By one write(2), so that the mount makes one transaction of it; the errno of it.
 int write_whole(int fd, std::string_view bytes);
 

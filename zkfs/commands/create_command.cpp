@@ -154,11 +154,11 @@ Answer<std::string> make(const CreateCommand& command, const std::string& data) 
 
 Answer<void> require_directory(const CreateCommand& command) {
   std::string directory = parent_of(command.path);
-  auto there = require_zkfs(directory);
+  auto there = require_zkfs_directory(directory);
   while (!there && there.error() == ENOENT && command.parents &&
          directory_of(directory) != directory) {
     directory = directory_of(directory);
-    there = require_zkfs(directory);
+    there = require_zkfs_directory(directory);
   }
   if (!there || !command.parents) return there;
   return make_directories(parent_of(command.path));

@@ -64,7 +64,7 @@ int make_file(const std::string& path) {
 
 Answer<Descriptor> take(const LockWish& wish) {
   // Before anything is created elsewhere.
-  if (const auto there = require_zkfs(directory_of(wish.path)); !there) {
+  if (const auto there = require_zkfs_directory(directory_of(wish.path)); !there) {
     if (there.error() != kNotZkfs || !require_zkfs(wish.path))
       return std::unexpected(there.error());
   }

@@ -156,8 +156,14 @@ void add_line(std::string& text, std::string_view name, const Answer<std::string
 }  // namespace
 
 int run_ls(const LsCommand& command) {
-  const std::string path = without_slashes(command.path);
-  if (const auto there = require_zkfs(path); !there) return complain_errno(path, there.error());
+  std::string path = without_slashes(command.path);
+  auto there = require_zkfs(path);
+  // A symbolic link from elsewhere, such as /zk: what it leads to.
+  if (!there && there.error() == kNotZkfs && require_zkfs_directory(path)) {
+    path = joined(path, ".");
+    there = {};
+  }
+  if (!there) return complain_errno(path, there.error());
   const auto status = status_of(path);
   if (!status) return complain_errno(path, status.error());
   Lister lister(command);

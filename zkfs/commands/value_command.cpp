@@ -22,7 +22,7 @@ constexpr int kAttemptsMax = 100;
 Answer<std::string> read_value(const std::string& path) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return std::unexpected(errno);
-  return read_all(file.get());
+  return read_all(file.get(), limits::kFrameBytesMax);
 }
 
 Answer<void> sync_file(const std::string& path) {

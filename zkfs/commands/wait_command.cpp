@@ -81,7 +81,7 @@ Answer<std::string> value_of(const std::string& path, const Sight& sight) {
   if (!source) return std::unexpected(source.error());
   const Descriptor file(open(source->c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return std::unexpected(errno);
-  return read_all(file.get());
+  return read_all(file.get(), limits::kFrameBytesMax);
 }
 
 bool same_value(std::string value, std::string wanted) {
@@ -120,7 +120,7 @@ class Waiter {
   // it is time to look.
   std::optional<int> pulse(PathWatch& watch) {
     while (true) {
-      if (const auto there = require_zkfs(root_); !there) return lost(there.error());
+      if (const auto there = require_zkfs_directory(root_); !there) return lost(there.error());
       const auto event = watch.wait(kPulse);
       if (!event) return complain("inotify", std::strerror(event.error()));
       if (*event || blind_) return std::nullopt;
@@ -153,7 +153,7 @@ class Waiter {
 
   // The exit code if the waiting is over.
   std::optional<int> decide() {
-    if (const auto there = require_zkfs(root_); !there) return lost(there.error());
+    if (const auto there = require_zkfs_directory(root_); !there) return lost(there.error());
     const auto sight = look(command_, path_);
     // A strict mount without a quorum shows nothing, so nothing of it can be watched.
     blind_ = !sight && sight.error() == EIO;
@@ -182,13 +182,13 @@ class Waiter {
 // The highest directory above (or at) `path` that is in the mount: the mount point.
 Answer<std::string> root_of(const std::string& path) {
   std::string at = path;
-  auto there = require_zkfs(at);
+  auto there = require_zkfs_directory(at);
   while (!there && is_absence(there.error()) && directory_of(at) != at) {
     at = directory_of(at);
-    there = require_zkfs(at);
+    there = require_zkfs_directory(at);
   }
   if (!there) return std::unexpected(there.error());
-  while (directory_of(at) != at && require_zkfs(directory_of(at))) at = directory_of(at);
+  while (directory_of(at) != at && require_zkfs_directory(directory_of(at))) at = directory_of(at);
   return at;
 }
 
