@@ -63,6 +63,10 @@ struct Poke {
   // not known (and for the root).
   std::string parent_path;
   std::string other_path;
+  // Somebody may be watching what this is about: a directory that neither its handle nor its path
+  // leads to (its dentry is gone from the kernel, or it from the tree) is asked for by number, as
+  // number_name() in the root.
+  bool by_number = false;
 };
 
 class EventHelper {

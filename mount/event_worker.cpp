@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -79,6 +80,12 @@ struct Order {
   const char* other_path = nullptr;
 };
 
+void look_at(int directory, const char* name) {
+  struct statx now {};
+
+  (void)::statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, 0, &now);
+}
+
 class Worker {
  public:
   int attach(const char* mountpoint) {
@@ -100,11 +107,14 @@ class Worker {
 
  private:
   int clone(const char* mountpoint);
-  int open_directory(NodeId node, const char* path, Descriptor& out) const;
+  int perform(const Order& order);
+  int open_directory(NodeId node, const char* path, bool by_number, Descriptor& out);
+  void forget_numbers();
   int walk(NodeId node, const char* path, Descriptor& out) const;
 
   Descriptor root_;
-  int error_ = ENODEV;  // why there is no clone
+  std::array<NodeId, 2> asked_{};  // by number, for the poke under way
+  int error_ = ENODEV;             // why there is no clone
 };
 
 int Worker::clone(const char* mountpoint) {
@@ -120,7 +130,7 @@ int Worker::clone(const char* mountpoint) {
   return ::fchdir(root_.get()) == 0 ? 0 : errno;
 }
 
-int Worker::open_directory(NodeId node, const char* path, Descriptor& out) const {
+int Worker::open_directory(NodeId node, const char* path, bool by_number, Descriptor& out) {
   constexpr int kFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   if (node == kRootNode) {
     out = Descriptor(::openat(root_.get(), ".", kFlags));
@@ -129,8 +139,18 @@ int Worker::open_directory(NodeId node, const char* path, Descriptor& out) const
   FuseHandle handle(node);
   out = Descriptor(::open_by_handle_at(AT_FDCWD, handle.raw(), kFlags));
   if (out.valid()) return 0;
-  const int error = errno;
-  return error == ESTALE && *path != '\0' ? walk(node, path, out) : error;
+  int error = errno;
+  if (error == ESTALE && *path != '\0') error = walk(node, path, out);
+  if (error != ESTALE || !by_number) return error;
+  (asked_[0] == 0 ? asked_[0] : asked_[1]) = node;
+  return walk(node, number_name(node).data(), out);
+}
+
+// Takes the names away again. What is done is not asked for by number any more.
+void Worker::forget_numbers() {
+  for (NodeId& node : asked_) {
+    if (node != 0) look_at(root_.get(), number_name(std::exchange(node, 0)).data());
+  }
 }
 
 // The kernel does not hold the directory, or holds it without a dentry: then only looking the path
@@ -173,23 +193,42 @@ int replace(int from, const char* name, int to, const char* new_name) {
   if (::renameat(from, name, to, new_name) != 0) return errno;
 
   // The kernel finds that the name leads to another node, and lets go of this one.
-  struct statx now {};
-
-  (void)::statx(to, new_name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, 0, &now);
+  look_at(to, new_name);
   return 0;
 }
 
 int Worker::poke(const Order& order) {
+  // Connecting a directory fails when somebody renames one at the same time, which takes a while:
+  // each attempt asks the daemon, too.
+  constexpr int kAttempts = 20;
+  for (int attempt = 1;; ++attempt) {
+    const int error = perform(order);
+    forget_numbers();
+    if (error != ESTALE || !order.header.by_number || attempt == kAttempts) return error;
+    ::sched_yield();
+  }
+}
+
+int Worker::perform(const Order& order) {
   if (!root_.valid()) return error_;
   Descriptor parent;
   Descriptor other;
   const WorkerOrder& header = order.header;
-  if (const int error = open_directory(header.parent, order.parent_path, parent); error != 0)
+  if (const int error = open_directory(header.parent, order.parent_path, header.by_number, parent);
+      error != 0)
     return error;
   if (header.other_parent != 0)
-    if (const int error = open_directory(header.other_parent, order.other_path, other); error != 0)
+    if (const int error =
+            open_directory(header.other_parent, order.other_path, header.by_number, other);
+        error != 0)
       return error;
   const auto result = [](int returned) { return returned == 0 ? 0 : errno; };
+  if (other.valid()) {
+    // What the kernel has in another place by now (somebody looked) comes back here; in the middle
+    // of a rename across directories it could not.
+    look_at(parent.get(), order.name);
+    look_at(other.get(), order.other_name);
+  }
   switch (header.kind) {
     case Poke::Kind::kModify:
       return modify(parent.get(), order.name);
@@ -278,6 +317,13 @@ std::string encode(const WorkerOrder& header, std::array<std::string_view, 4> te
 
 }  // namespace
 
+NumberName number_name(NodeId directory) {
+  NumberName name{'\1'};
+  for (std::size_t i = 1; i <= 16; ++i)
+    name.at(i) = "0123456789abcdef"[directory >> (64 - 4 * i) & 0xfU];
+  return name;
+}
+
 std::string encode_order(const Poke& poke) {
   const auto usable = [](const std::string& path) {
     return path.size() < PATH_MAX ? std::string_view(path) : std::string_view();
@@ -287,6 +333,7 @@ std::string encode_order(const Poke& poke) {
   header.parent = poke.parent;
   header.other_parent = poke.other_parent;
   header.kind = poke.kind;
+  header.by_number = poke.by_number;
   return encode(header,
                 {poke.name, poke.other_name, usable(poke.parent_path), usable(poke.other_path)});
 }

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -30,7 +31,13 @@ struct WorkerOrder {
   NodeId other_parent = 0;
   Action action = Action::kPoke;
   Poke::Kind kind = Poke::Kind::kModify;
+  bool by_number = false;
 };
+
+// The name in the root by which a worker asks for a directory that no path leads to. No znode can
+// have it. Without allocation: the workers use it.
+using NumberName = std::array<char, 20>;
+NumberName number_name(NodeId directory);
 
 // Worker to daemon.
 struct WorkerDone {

@@ -186,6 +186,7 @@ int Filesystem::commit_succeeded(OpenFile& file, const CommitPlan& plan, const O
   if (znode) file.attr = attributes(*znode, file_node(znode->ino));
   if (plan.creation) {
     file.creation.reset();
+    file.identity = server::Identity{};  // as in open_znode()
     file.ino = made.ino;
     adopt(file, made.ino);
     if (znode) announce_name(*plan.creation, file.node, std::string(znode->name));

@@ -63,6 +63,9 @@ OpenFile Filesystem::open_znode(const Reply& reply,
   file.snapshot = znode.data;
   file.version = znode.stat.version;
   file.truncation_pending = file.truncating;
+  // Rights are asked for at open: cp -p, tar and git write through descriptors of files that are
+  // read-only by then.
+  file.identity = server::Identity{};
   return file;
 }
 
@@ -117,6 +120,8 @@ void Filesystem::open_now(Reply reply, NodeId node, fuse_file_info info) {
   const auto znode = znode_of(node);
   // The kernel looks the name up again, once.
   if (!znode) return reply.error(ESTALE);
+  if (opens_for_writing(info.flags) && !may_open(identity_of(reply), *znode, info.flags))
+    return reply.error(EACCES);
   OpenFile file = open_znode(reply, *znode, info);
   file.attr = attributes(*znode, file_node(znode->ino));
   if (!file.writable()) show_own_writes(reply, *znode, node, file);
@@ -246,6 +251,7 @@ void Filesystem::create_data(Reply reply, Ino directory, fuse_file_info info) {
   const auto znode = tree().find(directory);
   if (!znode) return reply.error(ENOENT);
   if ((info.flags & O_EXCL) != 0 && !znode->data.empty()) return reply.error(EEXIST);
+  if (!may_open(identity_of(reply), *znode, info.flags)) return reply.error(EACCES);
   data_absent_for_.erase(directory);
   const NodeId node = file_node(directory);
   OpenFile file = open_znode(reply, *znode, info);

@@ -61,6 +61,7 @@ void on_forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* fo
 
 void on_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   if (Replay* replay = worker(request)) return replay->getattr(Reply(request), ours(request, node));
+  user(request).inodes.used(ours(request, node));
   filesystem(request).getattr(Reply(request), ours(request, node), handle_of(info));
 }
 

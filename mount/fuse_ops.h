@@ -15,7 +15,7 @@ namespace zkfs::mount {
 struct FuseUser {
   Filesystem& filesystem;
   Replay& replay;
-  const InodeTable& inodes;
+  InodeTable& inodes;
   MountMetrics& metrics;
 };
 

@@ -58,6 +58,12 @@ class InodeTable {
 
   NodeId looked_up_by_worker(NodeId node) { return add(node); }
 
+  // Somebody else than a worker has come there without a look-up: by `..` from a directory that was
+  // moved (replay.cpp), or by a file handle.
+  void used(NodeId node) {
+    if (const auto it = held_.find(node); it != held_.end()) it->second.by_users = true;
+  }
+
   // FORGET of the kernel's number. Our number, to be asked held() about.
   NodeId forget(NodeId theirs, std::uint64_t count) {
     const NodeId node = ours(theirs);

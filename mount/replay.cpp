@@ -22,6 +22,7 @@
 
 #include "ensemble/base/limits.h"
 #include "ensemble/base/log.h"
+#include "mount/event_worker.h"
 #include "mount/handover.pb.h"
 #include "mount/net_difference.h"
 #include "mount/replay_plan.h"
@@ -150,6 +151,8 @@ struct Replay::State {
   struct stat attributes_of(const ReplayItem* item, NodeId node) const;
   fuse_entry_param hand_out(const ReplaySubject& subject);
   ReplayItem* creating(const Reply& reply, NodeId parent, std::string_view name);
+  void used_with(NodeId child, NodeId parent);
+  void look_up_number(Reply reply, const ReplayItem* item, std::string_view name);
   void create_entry(Reply reply, NodeId parent, std::string_view name);
   void remove(Reply reply, NodeId parent, std::string_view name);
 };
@@ -253,6 +256,9 @@ bool Replay::State::send_next(std::size_t worker) {
     order.other_parent = inodes.theirs(poke.other_parent);
     order.other_path = shown_path(door.tree(), poke.other_parent, inodes.root());
   }
+  // Of a move between directories that nobody watches two halves are shown, if it comes to that.
+  order.by_number = inodes.watchable(item->subject.node) || inodes.watchable(item->target.node) ||
+                    (poke.other_parent == 0 && inodes.watchable(poke.parent));
   const bool taken = helper->send(worker, order);
   if (taken) queue.sent(worker);
   return taken;
@@ -437,6 +443,28 @@ fuse_entry_param Replay::State::hand_out(const ReplaySubject& subject) {
   return entry;
 }
 
+// The kernel is shown `child` in `parent`. From a directory that users hold `..` leads them there,
+// and further up, without a look-up.
+void Replay::State::used_with(NodeId child, NodeId parent) {
+  if (face_of(child) != Face::kDirectory || !inodes.watchable(child)) return;
+  while (!inodes.watchable(parent)) {
+    inodes.used(parent);
+    const auto znode = door.tree().find(ino_of(parent));
+    if (!znode || !znode->parent) return;
+    parent = directory_node(znode->parent);
+  }
+}
+
+// A directory of the poke's that no path leads to, as long as the poke is to be done.
+void Replay::State::look_up_number(Reply reply, const ReplayItem* item, std::string_view name) {
+  if (item == nullptr || item->effected) return reply.error(ENOENT);
+  for (const NodeId directory : {item->poke.parent, item->poke.other_parent}) {
+    if (directory != 0 && name == number_name(inodes.theirs(directory)).data())
+      return reply.entry(hand_out(subject_of(directory)));
+  }
+  reply.error(ENOENT);
+}
+
 ReplayItem* Replay::State::creating(const Reply& reply, NodeId parent, std::string_view name) {
   ReplayItem* item = current(reply.pid());
   const bool asked = item != nullptr && creates(item->poke.kind) && !item->effected &&
@@ -595,6 +623,8 @@ void Replay::lookup(Reply reply, NodeId parent, std::string_view name) {
   State& state = *state_;
   const ReplayItem* item = state.current(reply.pid());
   const Poke* poke = item == nullptr ? nullptr : &item->poke;
+  if (parent == state.inodes.root() && name.starts_with('\1'))
+    return state.look_up_number(std::move(reply), item, name);
   const bool source = poke != nullptr && poke->parent == parent && poke->name == name;
   const bool target = poke != nullptr && poke->other_parent == parent && poke->other_name == name;
   // A replacement that was made is looked at once more, so that the kernel finds who is there now.
@@ -603,6 +633,7 @@ void Replay::lookup(Reply reply, NodeId parent, std::string_view name) {
                                                        : state.seen_at(parent, name);
   if (!found) return reply.error(ENOENT);
   fuse_entry_param entry = state.hand_out(*found);
+  state.used_with(found->node, parent);
   // The source of a replacement ends with it, and tells of that when the kernel lets go of it.
   if (source && poke->kind == Poke::Kind::kReplace) entry.attr.st_nlink = 0;
   // The kernel takes a link from what a rename replaces. A target that lives on (its znode got the
@@ -675,6 +706,8 @@ void Replay::rename(Reply reply,
                      item->poke.other_name == new_name;
   if (!asked) return reply.error(EIO);
   item->effected = true;
+  state_->used_with(item->subject.node, new_parent);
+  if (item->poke.kind == Poke::Kind::kExchange) state_->used_with(item->target.node, parent);
   reply.ok();
 }
 

@@ -108,6 +108,7 @@ void EventMount::State::look_up(Reply reply, NodeId parent, std::string_view nam
 void EventMount::State::get_attributes(Reply reply, NodeId node) {
   ++requests;
   if (works(reply)) return replay->getattr(std::move(reply), node);
+  inodes.used(node);
   const auto znode = door.tree().find(ino_of(node));
   if (znode) return reply.attr(mount::attributes(*znode, node));
 
