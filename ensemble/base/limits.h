@@ -30,8 +30,8 @@ inline constexpr std::size_t kLogBatchBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kHistoryEntriesMax = 20'000;
 inline constexpr std::size_t kHistoryBytesMax = 32 * 1024 * 1024;
 
-// History kept because a learner that is being brought up has yet to be sent it; beyond it the learner
-// begins again, with a newer snapshot.
+// History kept because a learner that is being brought up has yet to be sent it; beyond it the
+// learner begins again, with a newer snapshot.
 inline constexpr std::size_t kHistoryHeldBytesMax = 1024 * 1024 * 1024;
 
 // Proposals a leader has out without a commit; beyond it requests wait in the member's queue.
