@@ -86,6 +86,16 @@ TEST_F(Permissions, AMarkersNameOpensNothingThatTheModeForbids) {
       "as 1001 bash -c 'echo mine > me@eph'; [ \"$(cat me)\" = mine ]");
 }
 
+// Rights are asked for at open: cp -p, tar and git write what is read-only by its close.
+TEST_F(Permissions, WhatIsReadOnlyByItsCloseIsStored) {
+  users(
+      "chmod 777 .; as 1000 sh -c 'umask 377; { echo a; echo b; } > f; cp -p f g';"
+      "[ $(stat -c %a f) = 400 ]; [ $(wc -l < f) = 2 ]; [ $(wc -l < g) = 2 ];"
+      "denied 'Permission denied' as 1000 sh -c 'echo more >> f';"
+      "as 1000 sh -c 'umask 077; exec 3>h; echo a >&3; chmod 400 h; echo b >&3';"
+      "[ $(wc -l < h) = 2 ]");
+}
+
 TEST_F(Permissions, RootMayEverything) {
   users("as 1000 sh -c 'umask 777; mkdir d; echo x > f'; cat f; ls d; echo y > f; rm f; rmdir d");
 }
