@@ -253,6 +253,15 @@ TEST_F(Order, NobodyProvesMoreThanFitsARequest) {
   EXPECT_TRUE(it.ended());
 }
 
+// As ZooKeeper answers, whose path of it ends with the second slash.
+TEST_F(Order, APathWithTwoSlashesIsNotThatWithOne) {
+  Client& it = connected();
+  ask(it, create_request(1, "/a"));
+  EXPECT_EQ(ask(it, delete_request(2, "//a")), Texts{"2 NoNode"});
+  EXPECT_EQ(ask(it, create_request(3, "//b")), Texts{"3 BadArguments"});
+  EXPECT_EQ(ask(it, exists_request(4, "/a", false)), Texts{"4 Ok"});
+}
+
 TEST_F(Order, SaslIsRefusedWithAReply) {
   Client& it = connected();
   it.say(header(1, OpCode::kSasl).text("token"));

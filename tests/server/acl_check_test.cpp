@@ -115,6 +115,16 @@ TEST(AclToStore, AuthOfNobodyIsInvalid) {
   EXPECT_EQ(acl_to_store(acl, nobody).error(), Error::kInvalidAcl);
 }
 
+// Unknown bits are stored as they are, so nothing of this collapses.
+TEST(AclToStore, WhatManyStandForIsBounded) {
+  const Identity bob = client({{"digest", std::string(10'000, 'b') + ":H"}});
+  AclList acl;
+  for (std::uint32_t bits = 1; bits <= 1'000; ++bits) acl.push_back({bits, "auth", ""});
+  EXPECT_EQ(acl_to_store(acl, bob).error(), Error::kTooLarge);
+  acl.resize(100);
+  EXPECT_EQ(acl_to_store(acl, bob)->size(), 100U);
+}
+
 TEST(AclToStore, WhatIsInvalidForClients) {
   const Identity bob = client({{"digest", "bob:H"}});
   for (const AclList& acl :

@@ -110,6 +110,13 @@ TEST(WaitOptions, WhatForValueVersionAndTimeout) {
   EXPECT_EQ(wait.timeout, Millis(90'000));
 }
 
+TEST(LockOptions, WordsInBracketsStayWhole) {
+  const auto lock = parsed<LockCommand>({"lock", "[l]", "--", "printf", "[1,2]", "[]", "[", "]"});
+  EXPECT_EQ(lock.path, "[l]");
+  EXPECT_EQ(lock.command, (std::vector<std::string>{"printf", "[1,2]", "[]", "[", "]"}));
+  EXPECT_EQ(parsed<RmCommand>({"rm", "[a,b]"}).paths, (std::vector<std::string>{"[a,b]"}));
+}
+
 TEST(LockOptions, TheCommandIsWhatFollowsTwoDashes) {
   const auto lock =
       parsed<LockCommand>({"lock", "-s", "-w", "2s", "/zk/l", "--", "cmd", "-x", "--", "--help"});

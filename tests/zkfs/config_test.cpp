@@ -96,6 +96,13 @@ TEST_F(ConfigFile, ThreeServersAreTakenWithMyid) {
   EXPECT_EQ(config.purge_interval, Millis(0));
 }
 
+TEST_F(ConfigFile, OneServerLineMayHaveTheClientPort) {
+  const Config config = load("server.1=a:2888:3888;127.0.0.1:2282\n").value();
+  EXPECT_TRUE(config.standalone);
+  EXPECT_EQ(config.client_port, 2282);
+  EXPECT_EQ(config.client_address, "127.0.0.1");
+}
+
 TEST_F(ConfigFile, OneServerLineIsStandaloneUnderItsNumber) {
   const Config config = load("server.7=a:2888:3888\n").value();
   EXPECT_TRUE(config.standalone);
