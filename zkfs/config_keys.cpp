@@ -271,9 +271,13 @@ constexpr Key kKeys[] = {
 
 // Switches that ask for protection which this release does not give: followed silently in the
 // clear, they would be a trap.
-constexpr std::array<std::string_view, 5> kProtection{
-    "sslQuorum", "quorum.auth.enableSasl", "quorum.auth.serverRequireSasl",
-    "quorum.auth.learnerRequireSasl", "enforce.auth.enabled"};
+constexpr std::array<std::string_view, 7> kProtection{"sslQuorum",
+                                                      "quorum.auth.enableSasl",
+                                                      "quorum.auth.serverRequireSasl",
+                                                      "quorum.auth.learnerRequireSasl",
+                                                      "enforce.auth.enabled",
+                                                      "sessionRequireClientSASLAuth",
+                                                      "admin.forceHttps"};
 
 // Known to ZooKeeper 3.5 to 3.10, without a meaning here. A name that ends in a dot stands for all
 // that begin so.
@@ -322,7 +326,6 @@ constexpr std::string_view kNotApplicable[] = {
     "secureClientPortAddress",
     "serializeLastProcessedZxid.enabled",
     "serverCnxnFactory",
-    "sessionRequireClientSASLAuth",
     "snapshot.",
     "snapshotSizeFactor",
     "ssl.",
@@ -382,8 +385,8 @@ Expected<KeyFate> take_key(ConfigDraft& draft, std::string_view key, std::string
     ZKFS_TRY(wanted);
     if (*wanted)
       return problem(
-          "encryption and authentication between servers are not supported in this release; "
-          "remove the line and keep the peer ports inside a trusted network");
+          "this release gives no such protection (no TLS, no SASL); remove the line and keep the "
+          "ports inside a trusted network");
   }
   return is_not_applicable(key) ? KeyFate::kNotApplicable : KeyFate::kUnknown;
 }

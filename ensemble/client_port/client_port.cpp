@@ -72,11 +72,14 @@ Expected<void> ClientPort::listen() {
 Expected<void> ClientPort::take(const Endpoint& endpoint,
                                 std::expected<net::Acceptor, asio::error_code> acceptor) {
   if (!acceptor) {
-    const bool in_use = acceptor.error() == asio::error::address_in_use;
-    return std::unexpected(Problem{
-        fmt::format("cannot listen on {}:{} (clientPort, clientPortAddress): {}; {}",
-                    endpoint.address().to_string(), endpoint.port(), acceptor.error().message(),
-                    in_use ? "stop the other process or change the port" : "correct the address")});
+    const char* remedy = "correct the address";
+    if (acceptor.error() == asio::error::address_in_use)
+      remedy = "stop the other process or change the port";
+    if (acceptor.error() == asio::error::access_denied)
+      remedy = "only root may have a port below 1024: change the port";
+    return std::unexpected(Problem{fmt::format(
+        "cannot listen on {}:{} (clientPort, clientPortAddress): {}; {}",
+        endpoint.address().to_string(), endpoint.port(), acceptor.error().message(), remedy)});
   }
   listeners_.push_back(std::make_unique<Listener>(context_, std::move(*acceptor)));
   accept(*listeners_.back());

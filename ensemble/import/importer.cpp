@@ -127,7 +127,8 @@ Expected<void> apply_record(const DataFile& file, const LogRecord& record, Loade
   if (!follows(loaded.zxid, record.zxid)) {
     return problem(
         "{}: the txn {} at offset {} does not follow {}: what is between is missing; take the "
-        "directory of another server of the ensemble",
+        "directory of another server of the ensemble, or start that ZooKeeper once more and stop "
+        "it: its new snapshot is of all that it knows",
         file.path, record.zxid, record.offset, loaded.zxid);
   }
   const auto applied = loaded.tree->apply(record);

@@ -15,6 +15,15 @@ namespace {
 
 constexpr Millis kQuotaWarningInterval{10'000};
 
+// Operations that a leader prepares before it looks at what its links and its disk have to say:
+// some milliseconds' worth. A burst of multis of tens of thousands each would end its leadership.
+constexpr std::size_t kOperationsPerFlush = 20'000;
+
+std::size_t operations_of(const Request& request) {
+  const auto* multi = std::get_if<MultiRequest>(&request.operation);
+  return multi == nullptr ? 1 : 1 + multi->operations.size();
+}
+
 }  // namespace
 
 // --- inputs and outputs ---
@@ -37,6 +46,7 @@ void Member::State::submit_zab_op(std::uint64_t op, storage::StorageOp storage_o
 void Member::State::flush() {
   woken = false;
   if (stopped) return;
+  operations_left = kOperationsPerFlush;
   while (turn()) {
   }
   maybe_snapshot();
@@ -163,15 +173,18 @@ bool Member::State::send_unsent() {
 
 bool Member::State::drain_inbox() {
   bool any = false;
-  while (leading && zab.leading() && !inbox.empty() &&
+  while (leading && zab.leading() && !inbox.empty() && operations_left != 0 &&
          zab.outstanding() < limits::kOutstandingProposalsMax) {
     const Inbound inbound = std::move(inbox.front());
     inbox.pop_front();
     any = true;
+    operations_left -= std::min(operations_left, operations_of(inbound.request));
     // A learner that has begun anew since will send it again.
     if (inbound.from.value != 0 && !zab.converses(inbound.from, inbound.tag)) continue;
     propose(inbound.request);
   }
+  // The rest after what has arrived meanwhile.
+  if (operations_left == 0 && !inbox.empty()) dirty();
   return any;
 }
 

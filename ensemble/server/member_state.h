@@ -168,6 +168,7 @@ struct Member::State {
   };
 
   std::deque<Inbound> inbox;
+  std::size_t operations_left = 0;  // that this flush may still prepare
   bool active = false;
   std::optional<Instant> quorum_lost_since;
 

@@ -166,9 +166,9 @@ TEST_F(ConfigFile, UnknownKeyWarns) {
 }
 
 TEST_F(ConfigFile, KeyOfZooKeeperWithoutMeaningIsRemarked) {
-  const Config config = load("leaderServes=yes\nadmin.forceHttps=true\n").value();
+  const Config config = load("leaderServes=yes\nadmin.rateLimiterIntervalInMS=3\n").value();
   EXPECT_TRUE(has_remark(config, false, "zoo.cfg:2: leaderServes has no meaning here"));
-  EXPECT_TRUE(has_remark(config, false, "admin.forceHttps"));
+  EXPECT_TRUE(has_remark(config, false, "admin.rateLimiterIntervalInMS"));
 }
 
 TEST_F(ConfigFile, KeysOfTheClientPortAreTaken) {
@@ -372,7 +372,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"heartbeatInterval=400\n", "at least twice heartbeatInterval=400"},
         Refused{"minSessionTimeout=50000\n", "is more than maxSessionTimeout=40000"},
         Refused{"autopurge.purgeInterval=1w\n", "give hours"},
-        Refused{"sslQuorum=true\n", "encryption and authentication"},
+        Refused{"sslQuorum=true\n", "no such protection"},
+        Refused{"sessionRequireClientSASLAuth=true\n", "no such protection"},
         Refused{"snapCount=1\n", "from 2"},
         Refused{"tickTime=2000 # ms\n", "give a whole number"}));
 
