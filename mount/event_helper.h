@@ -7,8 +7,8 @@
 //
 // It works on a private clone of the mount (open_tree), so it neither keeps the mount busy nor
 // strays into filesystems mounted on top, and reaches parents by file handle (open_by_handle_at):
-// ESTALE there means that the kernel does not hold that directory, or holds it without a dentry (see
-// below). It dies with the daemon (PDEATHSIG, end of the socket) and holds nothing of it: all
+// ESTALE there means that the kernel does not hold that directory, or holds it without a dentry
+// (see below). It dies with the daemon (PDEATHSIG, end of the socket) and holds nothing of it: all
 // descriptors but its socket are closed. Several workers (processes), forked ahead of need, because
 // later it is too late: one that is stuck on a locked directory is missed, no more, as long as
 // another is idle (replay_queue.h decides who gets what).
@@ -17,10 +17,11 @@
 // process, each with a helper of its own, no request of one's worker ever reaches another's mount,
 // and is_worker need not know of the others.
 //
-// A watched inode may have lost its dentry (memory pressure, a prune); the kernel then cannot decode
-// the handle of a directory either. So a poke carries the parent's path too, and after ESTALE the
-// worker walks it and compares handles. If that path leads elsewhere by now and somebody may be
-// watching, it asks for the directory by number (Poke::by_number); otherwise the poke is skipped.
+// A watched inode may have lost its dentry (memory pressure, a prune); the kernel then cannot
+// decode the handle of a directory either. So a poke carries the parent's path too, and after
+// ESTALE the worker walks it and compares handles. If that path leads elsewhere by now and somebody
+// may be watching, it asks for the directory by number (Poke::by_number); otherwise the poke is
+// skipped.
 #pragma once
 
 #include <sys/types.h>
